@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The checker of the ledger test: order, look-ups, and what needs no history. */
+/* The checker of the ledger test: order, look-ups, and what can be checked without the
+ * history. */
 #include "tests/ledger/check.h"
 
 #include <inttypes.h>
@@ -46,7 +47,7 @@ static int compare_names(const void *a, const void *b)
     return by != 0 ? by : ledger_compare(x->n, y->n);
 }
 
-/* An id names a comment at its video only. */
+/* An id names a comment only together with its video. */
 static int compare_items(const void *a, const void *b)
 {
     const struct ledger_op *x = *(const struct ledger_op *const *)a;
@@ -100,7 +101,7 @@ static int compare_messages(const void *a, const void *b)
     return by != 0 ? by : ledger_compare(x->is_backward, y->is_backward);
 }
 
-/* qsort() and bsearch() want an array even when it has no elements. */
+/* qsort() and bsearch() need an array even for no elements. */
 static void sort(void *array, size_t n, size_t size,
                  int (*compare)(const void *, const void *))
 {
@@ -187,7 +188,7 @@ size_t ledger_first_op(const struct ledger_history *history, enum ledger_kind ki
 
 /* ---- Counters ---- */
 
-/* What the rows of a user or a video say. */
+/* The numbers of rows of a user or a video. */
 struct sums {
     int64_t users[COUNTER__COUNT];
     int64_t works;
@@ -232,7 +233,8 @@ static void add_edges(const struct ledger_case *c, struct sums *users,
     for (size_t i = 0; i < c->history->n; i++) {
         const struct ledger_op *op = &c->history->ops[i];
         if (op->kind == LEDGER_LIKE || op->kind == LEDGER_FOLLOW) {
-            /* Once more when the target refuses it, now or later: that is undone. */
+            /* Once more if the target refuses it, now or later, since that is taken
+             * back. */
             user_sums(c, users, op->actor)->edges += 2;
         }
         if (op->kind == LEDGER_FOLLOW) {
@@ -289,7 +291,7 @@ static void compare_user(const struct ledger_case *c, const struct ledger_user *
 
 void ledger_check_counters(struct ledger_case *c)
 {
-    /* One more for what refers to nobody, which is for others to find. */
+    /* One more for a row that refers to nobody; another check reports that. */
     struct sums *users = calloc(c->rows->n_users + 1, sizeof *users);
     struct sums *videos = calloc(c->rows->n_videos + 1, sizeof *videos);
 
@@ -316,9 +318,9 @@ void ledger_check_counters(struct ledger_case *c)
 
 /* ---- All of it ---- */
 
-/* Every like raises the version of its video once, every follow that of two users; see
- * procedures/favorite/ and relation/. What only an unlucky order of two deliveries leaves
- * out is not counted. */
+/* Every like raises the version of its video once, every follow those of two users;
+ * see procedures/favorite/ and relation/. Skipped versions, after two deliveries in an
+ * unlucky order, are not counted. */
 static size_t count_changes(const struct ledger_case *c)
 {
     size_t texts = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The checker of the ledger test: likes and follows, and how many of them an actor can
- * have had meanwhile. */
+ * have had during a read. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@
 #define NEVER INT64_C(-1)
 #define EVER  INT64_MAX
 
-/* One edge: what was asked of it, and its two halves. */
+/* One edge: the requests for it, and its two halves. */
 struct edge_case {
     enum ledger_kind kind;
     uint64_t actor;
@@ -21,7 +21,7 @@ struct edge_case {
     const struct ledger_edge *backward;
 };
 
-/* What is known of the operations of one edge that set one state. */
+/* What is known about those operations of one edge that set one state. */
 struct wishes {
     int64_t last_acked_invoked; /* NEVER: none */
     int64_t last_returned;      /* of those that may have been done; EVER: unknown */
@@ -53,7 +53,8 @@ static bool target_exists(const struct ledger_case *c, const struct edge_case *e
                                      : ledger_user_of(c, edge->target) != NULL;
 }
 
-/* A deleted video refuses unlikes too and keeps its likes: nothing follows from them. */
+/* A deleted video refuses unlikes too and keeps its likes: nothing can be concluded
+ * from them. */
 static bool target_is_live(const struct ledger_case *c, const struct edge_case *edge)
 {
     if (edge->kind == LEDGER_LIKE) {
@@ -98,7 +99,7 @@ static void check_state(const struct ledger_case *c, const struct edge_case *edg
                          ledger_kind_name(edge->kind), edge->actor, edge->target);
         return;
     }
-    /* At first no edge was there: a state 0 that began before everything. */
+    /* At first there was no edge: a state 0 that began before everything. */
     if (other.last_acked_invoked > same.last_returned) {
         ledger_violation(c->report, INVARIANT_LOST,
                          "%s %" PRIu64 " -> %" PRIu64 " is %d, but %d was acknowledged "
@@ -132,8 +133,8 @@ static int compare_key(const struct edge_case *edge, enum ledger_kind kind,
     return by != 0 ? by : ledger_compare(target, edge->target);
 }
 
-/* The next edge of operations from *OP on and rows from *ROW on, whichever comes first.
- * False: both are at their end. */
+/* The next edge in the operations from *OP on and the rows from *ROW on, whichever
+ * comes first. False: both are at their end. */
 static bool next_edge(const struct ledger_case *c, size_t *op, size_t *row,
                       struct edge_case *edge)
 {
@@ -190,8 +191,7 @@ void ledger_check_edges(struct ledger_case *c)
 
 /* ---- What an actor can have had at some moment of a read ---- */
 
-/* Of the operations of one edge, those that set one state: begun before the read ended.
- */
+/* Those operations of one edge that set one state and began before the read ended. */
 static struct wishes wishes_at(const struct edge_case *edge, bool state,
                                const struct ledger_op *read)
 {
@@ -202,7 +202,7 @@ static struct wishes wishes_at(const struct edge_case *edge, bool state,
         if (op->on != state || op->invoked_us > read->returned_us) {
             continue;
         }
-        /* What was refused may have been there until it was undone. */
+        /* What was refused may have existed until it was taken back. */
         int64_t returned = op->outcome == LEDGER_UNKNOWN ? EVER : op->returned_us;
         if (returned > wishes.last_returned) {
             wishes.last_returned = returned;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The checker of the ledger test: what those were given who polled (I8). */
+/* The checker of the ledger test: what polling clients received (I8). */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/ledger/check.h"
 
-/* One mailbox, and what its owner was given that the peer had sent. */
+/* One mailbox, and what its owner received of the peer's messages. */
 struct polled {
     const struct ledger_mailbox *mailbox;
     const struct ledger_given **received; /* owned; by id */
-    bool *has_row;                        /* owned; of each of them */
+    bool *has_row;                        /* owned; for each of them */
     size_t n;
 };
 
@@ -26,7 +26,7 @@ static void violation(const struct ledger_case *c, const struct ledger_mailbox *
                      given->viewer, mailbox->peer, given->since_ms, what);
 }
 
-/* The request that wrote it; NULL: there is none. */
+/* The request that wrote it, or NULL. */
 static const struct ledger_op *writer_of(const struct ledger_case *c,
                                          const struct ledger_given *given)
 {
@@ -39,7 +39,7 @@ static const struct ledger_op *writer_of(const struct ledger_case *c,
 
 /* ---- The answers ---- */
 
-/* Only what the peer has sent, except in an answer to who has nothing yet. */
+/* Only what the peer has sent, except in an answer to a client that has nothing yet. */
 static void check_parties(const struct ledger_case *c,
                           const struct ledger_mailbox *mailbox,
                           const struct ledger_given *given)
@@ -55,7 +55,7 @@ static void check_parties(const struct ledger_case *c,
     }
 }
 
-/* An answer can name the stranger as a party; the text says who the parties were. */
+/* An answer may name the stranger as a party; the text says who the real parties were. */
 static void check_stranger(const struct ledger_case *c,
                            const struct ledger_mailbox *mailbox,
                            const struct ledger_given *given)
@@ -68,7 +68,8 @@ static void check_stranger(const struct ledger_case *c,
     }
 }
 
-/* Each answer in itself and after the one before: what is newer than what was known. */
+/* Each answer by itself and compared with the one before: it must be newer than what
+ * was known. */
 static void check_answers(const struct ledger_case *c,
                           const struct ledger_mailbox *mailbox)
 {
@@ -88,7 +89,7 @@ static void check_answers(const struct ledger_case *c,
     }
 }
 
-/* ---- All of them together ---- */
+/* ---- All answers together ---- */
 
 static int compare_given(const void *a, const void *b)
 {
@@ -122,7 +123,7 @@ static void polled_free(struct polled *polled)
     free(polled->has_row);
 }
 
-/* A row of the mailbox must have been given, as it is. */
+/* A row of the mailbox must have been received, unchanged. */
 static void check_row(const struct ledger_case *c, const struct polled *polled,
                       const struct ledger_message *row)
 {
@@ -169,7 +170,7 @@ static size_t first_row(const struct ledger_rows *rows, uint64_t peer, uint64_t 
     return low;
 }
 
-/* What was given and what is there are the same, each once. */
+/* What was received and the rows are the same, each once. */
 static void check_rows(const struct ledger_case *c, const struct polled *polled)
 {
     const struct ledger_rows *rows = c->rows;
@@ -200,7 +201,7 @@ static void check_rows(const struct ledger_case *c, const struct polled *polled)
     }
 }
 
-/* What was acknowledged to the peer has been given to the owner. */
+/* What was acknowledged to the peer was received by the owner. */
 static void check_acknowledged(const struct ledger_case *c, const struct polled *polled,
                                bool *is_given)
 {

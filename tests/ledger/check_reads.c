@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The checker of the ledger test: counters that were read while others changed them (I6).
+/* The checker of the ledger test: counters that were read while others changed them
+ * (I6).
  *
- * A counter that changes together with the first half of a request is bounded on both
- * sides. One that changes with the second half, which a fault may put off for any time,
- * is at most the number of what had been asked for by the end of the read. */
+ * A counter that changes together with the first half of a request has an upper and a
+ * lower bound. One that changes with the second half, which a fault may delay for any
+ * time, is at most the number of requests by the end of the read. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -22,14 +23,15 @@ struct moments {
     size_t room;
 };
 
-/* "May": from here on it may have been done; "must": from here on it has been. */
+/* "may": from here on it may have been done; "must": from here on it must have been
+ * done. */
 struct timeline {
     struct moments follow_may;   /* of the followed user: the first follow of each edge */
     struct moments favorite_may; /* of the author: the first like of each edge */
     struct moments like_may;     /* of the video: the same */
     struct moments comment_may;  /* of the video, like the others */
     struct moments comment_must;
-    struct moments uncomment_may; /* of each comment the first deletion */
+    struct moments uncomment_may; /* for each comment, the first deletion */
     struct moments uncomment_must;
 };
 
@@ -49,7 +51,7 @@ static int compare_moments(const void *a, const void *b)
     return by != 0 ? by : (x->at_us > y->at_us) - (x->at_us < y->at_us);
 }
 
-/* How many are smaller. */
+/* How many of them are smaller. */
 static size_t before(const struct moments *moments, const struct moment *moment)
 {
     size_t low = 0;
@@ -86,7 +88,7 @@ static void add_edges(const struct ledger_case *c, struct timeline *line)
         if (op->kind > LEDGER_FOLLOW) {
             return;
         }
-        /* Also what was refused may have been there until it was undone. */
+        /* Even what was refused may have existed until it was taken back. */
         if (!op->on || (last != NULL && last->kind == op->kind &&
                         last->actor == op->actor && last->target == op->target)) {
             continue;
@@ -104,8 +106,8 @@ static void add_edges(const struct ledger_case *c, struct timeline *line)
     }
 }
 
-/* Of the deletions of one comment, which begin with this one, add those that count;
- * returns how many there are. */
+/* Adds those deletions of one comment, beginning with this one, that count; returns
+ * how many deletions of it there are. */
 static size_t add_deletions(const struct ledger_case *c, size_t first,
                             struct timeline *line)
 {
@@ -163,7 +165,7 @@ static void check_count(const struct ledger_case *c, const struct ledger_op *rea
     }
 }
 
-/* Something that has happened by the end of the read, or not yet. */
+/* Something that may or may not have happened by the end of the read. */
 static struct ledger_bounds at_most(const struct moments *moments, uint64_t key,
                                     const struct ledger_op *read)
 {

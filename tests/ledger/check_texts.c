@@ -8,9 +8,9 @@
 
 #include "tests/ledger/check.h"
 
-/* The operation that wrote TEXT, if it was one of KIND between these two that was not
- * refused; else NULL, and that is a violation. *SEEN counts the rows of each operation.
- */
+/* The operation that wrote TEXT, if there is one of KIND between these two that was
+ * not refused; otherwise NULL, and that is a violation. *SEEN counts the rows of each
+ * operation. */
 static const struct ledger_op *writer_of(const struct ledger_case *c, const char *text,
                                          const struct ledger_op *like, unsigned *seen)
 {
@@ -35,8 +35,9 @@ static const struct ledger_op *writer_of(const struct ledger_case *c, const char
     return op;
 }
 
-/* Every acknowledged operation of KIND must have been seen. While the shard of somebody
- * who never existed is down a message to him is acknowledged, and taken back later. */
+/* Every acknowledged operation of KIND must have been seen. While the shard of an id
+ * that never existed is down, a message to that id is acknowledged, and taken back
+ * later. */
 static void check_seen(const struct ledger_case *c, enum ledger_kind kind,
                        const unsigned *seen)
 {
@@ -65,7 +66,7 @@ static unsigned *seen_new(const struct ledger_case *c)
 
 /* ---- Comments ---- */
 
-/* Where the deletion OP stands to those of COMMENT: as ledger_compare(). */
+/* Compares the deletion OP with those of COMMENT, like ledger_compare(). */
 static int compare_deletion(const struct ledger_op *op,
                             const struct ledger_comment *comment)
 {
@@ -74,7 +75,7 @@ static int compare_deletion(const struct ledger_op *op,
     return by != 0 ? by : ledger_compare(op->item, comment->id);
 }
 
-/* May COMMENT be gone, and must it be? */
+/* Whether COMMENT may be gone, and whether it must be. */
 static void deletions_of(const struct ledger_case *c,
                          const struct ledger_comment *comment, bool *may, bool *must)
 {
@@ -232,7 +233,7 @@ static void check_times(const struct ledger_case *c, const struct direction *d)
     }
 }
 
-/* A message that had been acknowledged before another was sent comes before that. */
+/* A message that was acknowledged before another one was sent comes before that one. */
 static void check_order(const struct ledger_case *c, const struct direction *d,
                         unsigned *seen)
 {
@@ -258,7 +259,7 @@ static void check_order(const struct ledger_case *c, const struct direction *d,
     }
 }
 
-/* To somebody who never existed: what was sent has been taken back. */
+/* To an id that never existed: what was sent has been taken back. */
 static void check_ghost(const struct ledger_case *c, const struct direction *d)
 {
     for (size_t i = 0; i < d->n; i++) {

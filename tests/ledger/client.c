@@ -91,7 +91,7 @@ static bool send_all(int fd, const char *data, size_t len, int64_t deadline_ms)
     return true;
 }
 
-/* Add what is there to client->in. */
+/* Appends what has arrived to client->in. */
 static bool receive_more(struct ledger_client *client, int64_t deadline_ms)
 {
     char data[16384];
@@ -108,7 +108,8 @@ static bool receive_more(struct ledger_client *client, int64_t deadline_ms)
     }
 }
 
-/* The length of the body by the head, which ends before END; SIZE_MAX: none is given. */
+/* The length of the body according to the head, which ends before END; SIZE_MAX: not
+ * given. */
 static size_t body_length(const char *head, const char *end)
 {
     static const char name[] = "content-length:";

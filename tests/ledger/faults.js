@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What is done to a cluster while the clients of the ledger are at work: the table of faults, and the nemesis
- * that applies it. Each fault ends with the cluster whole again: killed processes are started, stopped ones
- * continued. */
+/* What is done to a cluster while the clients of the ledger are at work: the table of faults, and
+ * the nemesis that applies it. Each fault ends with the cluster whole again: killed processes are
+ * started, frozen ones continued. */
 
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
@@ -28,29 +28,30 @@ export async function crashShard(cluster, name, downMs, whenDown = () => {}) {
   cluster.readEndpoints();
 }
 
-/** A shard that stands still for STOPPED_MS: connections stay, and all answers come late. */
+/** Freezes a shard for STOPPED_MS: connections stay, and all answers are late. */
 export async function freezeShard(cluster, name, stoppedMs) {
   await cluster.freeze(name);
   await pause(stoppedMs);
   cluster.thaw(name);
 }
 
-/** A shard that can only be read for READ_ONLY_MS. */
+/** A shard that is read-only for READ_ONLY_MS. */
 async function stopWrites(cluster, name, readOnlyMs) {
   await cluster.sql(name, "SET GLOBAL read_only = 1");
   await pause(readOnlyMs);
   await cluster.sql(name, "SET GLOBAL read_only = 0");
 }
 
-/** The DISK of a shard, full for FULL_MS. */
+/** Fills the DISK of a shard for FULL_MS. */
 async function fillDisk(disk, fullMs) {
   disk.fill();
   await pause(fullMs);
   return `${disk.name}${(await disk.empty()) ? ", which ended itself" : ""}`;
 }
 
-/* One CALL in ten through the proxies is not answered: the reply is lost with or without the connection, or
- * the shard never gets the CALL. The server behind the proxies may be down: the first fault waits for it. */
+/* One CALL in ten through the proxies is not answered: the reply is lost, with or without the
+ * connection, or the shard never gets the CALL. The server behind the proxies may be down: the first
+ * fault waits for it. */
 async function loseReplies({ proxies, random }, forMs) {
   for (const proxy of proxies)
     proxy.rule = (text) =>
@@ -62,7 +63,8 @@ async function loseReplies({ proxies, random }, forMs) {
   for (const proxy of proxies) proxy.rule = null;
 }
 
-/* A slot that is written moves, or is called off on its way or rolled back, as it comes: whoever makes it, and whenever. */
+/* Moves a slot that is being written, and may cancel the move or roll it back, at any time and by
+ * any mover. */
 async function askForMove({ traffic }) {
   return until("a slot that can be moved", () => traffic.ask().catch(() => false));
 }
@@ -167,7 +169,8 @@ export const FAULTS = [
   },
 ];
 
-/** A proxy before each shard, and the topology of a server that goes through them: {proxies, topology_file}. */
+/** A proxy in front of each shard, and the topology of a server that uses them: {proxies,
+ * topology_file}. */
 export async function proxiesOf(cluster) {
   const proxies = await Promise.all(cluster.shards.map(({ port }) => TcpProxy.start({ port })));
   for (const proxy of proxies) proxy.remembers = false;
@@ -175,14 +178,15 @@ export async function proxiesOf(cluster) {
   return { proxies, topology_file: cluster.topology(ports) };
 }
 
-/* The slots that have most to lose: of the first users and videos of a WORLD, which are asked for most often. */
+/* The slots with the most to lose: those of the first users and videos of a WORLD, which get most
+ * requests. */
 export const busySlots = (world) => {
   const ids = (kind) =>
     [...readFileSync(world, "utf8").matchAll(new RegExp(`^${kind} (\\d+)`, "gm"))].map(([, id]) => Number(id));
   return [...new Set([...ids("user").slice(0, 40), ...ids("video").slice(0, 20)].map(slotOfId))];
 };
 
-/* One of each first, so that a slow machine has them all, then in any order. */
+/* One of each first, so that even a slow machine applies them all; then in any order. */
 function planOf(faults, seconds, random) {
   const shuffle = (list) =>
     list
@@ -193,10 +197,8 @@ function planOf(faults, seconds, random) {
   return [...shuffle(faults), ...shuffle(faults.flatMap(further))];
 }
 
-/**
- * Go through the table for SECONDS, every lane by itself. Resolves to what was done: {at (seconds), name, what}. A
- * machine that is too slow for all of it does at least one of each.
- */
+/** Goes through the table for SECONDS, each lane by itself. Resolves to what was done: {at
+ * (seconds), name, what}. A machine that is too slow for all of it does at least one of each. */
 export async function nemesis(cluster, { seconds, seed, proxies = [], disk, movers, traffic, faults = FAULTS }) {
   const begin = performance.now();
   const at = () => (performance.now() - begin) / 1000;

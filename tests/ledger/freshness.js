@@ -12,10 +12,10 @@
 import { Agent, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 
-/** Bounds of the histogram, in ms; stale by less than the first is none. */
+/** Bounds of the histogram, in ms; anything below the first does not count as stale. */
 const BUCKETS = [1, 10, 100, 250, 500, 1000, 2000, 5000, Infinity];
 
-/** A client of one server without the judge of the other tests: it has to be quick. */
+/** A client of one server, without the contract checks of the other tests, since it must be fast. */
 function client({ url, connections }) {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const { hostname, port } = new URL(url);
@@ -40,7 +40,7 @@ function client({ url, connections }) {
   return { ask, close: () => agent.destroy() };
 }
 
-/** What has a value over time. */
+/** Something with a value over time. */
 class Subject {
   history = [];
   /** BEGIN: the value, from the beginning of time. */
@@ -48,7 +48,7 @@ class Subject {
     this.history.push({ value: JSON.stringify(begin), from: -Infinity, until: Infinity });
   }
 
-  /** It may be VALUE from now on. end() marks when it can no longer be the old value. */
+  /** From now on the value may be VALUE. end() marks when it can no longer be the old value. */
   begin(value) {
     this.history.push({ value: JSON.stringify(value), from: performance.now(), until: Infinity });
   }
@@ -57,7 +57,7 @@ class Subject {
     this.history.at(-2).until = performance.now();
   }
 
-  /** By how many ms VALUE, which was read between ASKED and now, is stale; NaN when it never was so. */
+  /** By how many ms VALUE, read between ASKED and now, is stale; NaN if it never was the value. */
   staleness(value, asked) {
     const text = JSON.stringify(value);
     const now = performance.now();
@@ -128,14 +128,14 @@ export async function probe({ writer, readers, pairs, reads, connections = 8, is
     return json;
   };
 
-  /* The request PATH makes each subject its value: [subject, value] .. */
+  /* The request PATH gives each subject its value: [subject, value] .. */
   async function become(path, ...changes) {
     for (const [subject, value] of changes) subject.begin(value);
     await acknowledged(path);
     for (const [subject] of changes) subject.end();
   }
 
-  /* One after the other changes everything of its pair, for ever. */
+  /* Changes everything of its pair, one thing after another, for ever. */
   async function write({ actor, target, video, paceMs }, { follow, followers, like, likes, comments }) {
     const texts = [];
     for (let on = 1; !stopped; on = 1 - on) {
@@ -159,7 +159,7 @@ export async function probe({ writer, readers, pairs, reads, connections = 8, is
     }
   }
 
-  /* What a look finds: {what: [subject, value]}. */
+  /* What one read finds: {what: [subject, value]}. */
   const looks = [
     async (api, { actor, target }, { follow, followers }) => {
       const { user } = await api.ask("GET", `/douyin/user/?token=${actor.token}&user_id=${target.id}`);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Two servers show nothing older than allowed (freshness.js), while all is well, with
- * fills that come late, writes to Redis that are lost, and a server that is cut off from Redis.
+/* Two servers show nothing older than allowed (freshness.js): without faults, with late fills, with
+ * lost writes to Redis, and with a server that is cut off from Redis.
  *
- * FRESHNESS_READS: how many in all; make check-chaos has a million. */
+ * FRESHNESS_READS: how many reads in all; make check-chaos does a million. */
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
@@ -21,7 +21,7 @@ after(() => world.down());
 const { proxies, both } = world;
 
 async function run(t, bounds) {
-  /* If writes are lost only because the machine is busy, the run shows less, and is tried again. */
+  /* If writes are lost only because the machine is busy, the run proves less, and is repeated. */
   for (let tries = 1; ; tries++) {
     const { results, lost, found } = await world.probe(PACES_MS, bounds, { reads: READS / 4 });
     for (const line of report(results)) t.diagnostic(`note: ${line}`);
@@ -31,7 +31,7 @@ async function run(t, bounds) {
   }
 }
 
-test("all is well", async (t) => {
+test("without faults", async (t) => {
   await run(t, WELL);
   assert.ok(total(await metrics(world.there), "doushard_cache_redis_hits_total") > 0, "Redis was not used");
 });
@@ -45,7 +45,7 @@ test("fills come late", async (t) => {
   }
 });
 
-test("a third of what is written to Redis is lost, and nobody is told", async (t) => {
+test("a third of the writes to Redis is lost silently", async (t) => {
   for (const one of both) one.loses = 0.33;
   try {
     await run(t, ILL);
@@ -55,7 +55,7 @@ test("a third of what is written to Redis is lost, and nobody is told", async (t
   assert.ok(proxies.here.lost > 10, "nothing was lost");
 });
 
-test("the server that writes is cut off from Redis, again and again", async (t) => {
+test("the writing server is cut off from Redis, again and again", async (t) => {
   let stopped = false;
   const cutting = (async () => {
     while (!stopped) {

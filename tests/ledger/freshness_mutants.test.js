@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Shows that the freshness probe works: with a mistake put into the cache it must fail, and without one,
- * under the same faults, it must not.
+/* Shows that the freshness probe works: with a mistake in the cache it must fail, and without one,
+ * under the same faults, it must pass.
  *
- * LEDGER_MUTANTS=all, as in make check-chaos: all of them, else the first and no control. */
+ * LEDGER_MUTANTS=all, as in make check-chaos: all mistakes; otherwise only the first one and no
+ * control. */
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -16,14 +17,14 @@ import { makeChanged } from "../lib/next.js";
 import { ILL, WELL, World } from "./freshness_world.js";
 
 const isLong = process.env.LEDGER_MUTANTS === "all";
-const READS_MAX = 1000000; /* until a mistake must have shown */
+const READS_MAX = 1000000; /* by then a mistake must have shown */
 const READS_CONTROL = 6000;
 const READS_CONTROL_PER_MS = 8; /* of the slowest pair's pause, so that it writes more than once */
 
 const LATE = { fillMs: 60, loses: 0 };
 const LOSSES = { fillMs: 0, loses: 0.5 };
 const CUTS = { fillMs: 0, loses: 0 };
-/* Told again when Redis can be reached, long before readers notice by themselves. */
+/* Updates are sent again when Redis can be reached, long before readers notice by themselves. */
 const TOLD_AGAIN = { here: ILL.here, there: () => 2500 };
 const QUICK_PACES_MS = [0, 10, 20, 30, 50, 80];
 const SLOW_PACES_MS = [0, 1000, 5500, 6000, 6500, 7000];
@@ -121,7 +122,7 @@ const mutants = [
 const world = await World.up({ timeoutMs: PATIENT_MS });
 after(() => world.down());
 
-/* The server that writes cannot reach Redis, a fifth of the time; resolves, by stop(), when it can. */
+/* The writing server cannot reach Redis for a fifth of the time; stop() resolves when it can. */
 function cutAgainAndAgain() {
   let stopped = false;
   const done = (async () => {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Two servers with a cache, each with proxies of its own to Redis, and whom the probe of freshness looks at. */
+/* Two servers with a cache, each with its own proxies to Redis, and the users and videos that the
+ * freshness probe reads. */
 
 import { cachedCluster, cachedServer, metrics, total } from "../lib/cached.js";
 import { RedisProxies } from "../lib/redis_proxy.js";
@@ -8,10 +9,11 @@ import { plantVideos } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 import { probe, violations } from "./freshness.js";
 
-/* By API.md 2.4 a comment is there at once, through whichever server. All else is right at once through the server that
- * did it, and after a second through another; five while writes are lost, or Redis is cut off. No speed of the machine
- * is in that: a reader's clock begins before anybody looks, and that of what it sees after the commit. */
-const CLOCK_MS = 10; /* those of Redis and of the server tick in milliseconds */
+/* By API.md 2.4 a comment is visible at once, from either server. Everything else is right at once
+ * from the server that did it, and after a second from another one; after five seconds while writes
+ * are lost or Redis is cut off. None of this depends on the machine's speed: a reader's clock starts
+ * before the read, and the clock of what it reads after the commit. */
+const CLOCK_MS = 10; /* the clocks of Redis and of the server tick in milliseconds */
 export const WELL = { here: () => 0, there: (what) => (what === "comments" ? 0 : 1000 + CLOCK_MS) };
 export const ILL = { here: () => 5000 + CLOCK_MS, there: () => 5000 + CLOCK_MS };
 
@@ -50,7 +52,7 @@ export class World {
     }
   }
 
-  /** As many pairs as PACES_MS, of users and videos that nobody has touched. */
+  /** As many pairs as PACES_MS, of unused users and videos. */
   async makePairs(pacesMs) {
     const n = pacesMs.length;
     const users = await parallel(
@@ -62,7 +64,8 @@ export class World {
       users.slice(n, 2 * n).map(({ id }, i) => ({ author: id, at: Date.now() - i })),
     );
     for (let i = 0; i < n; i++) await this.here.follow(users[i].token, users[2 * n + i].id);
-    /* What was planted was no write of a server, so that nobody was told: the page of ids goes. */
+    /* Planted videos were not written by a server, so nobody was told: the cached page of ids is
+     * removed. */
     for (let i = 0; i < this.cluster.redis.nodes.length; i++) await this.cluster.redis.cli(i, "DEL", "ds:{0}:t");
     await until("the new videos to be shown", async () =>
       (
@@ -81,8 +84,8 @@ export class World {
     }));
   }
 
-  /** Run the probe; resolves to { results, lost, found }: found is what is beyond BOUNDS, or ILL where writes were lost
-   * and BOUNDS are not for that. */
+  /** Runs the probe; resolves to { results, lost, found }: found is what is beyond BOUNDS, or beyond
+   * ILL if writes were lost and BOUNDS do not cover that. */
   async probe(pacesMs, bounds, { reads, isEager = false, isForLosses = false }) {
     const pairs = await this.makePairs(pacesMs);
     const lostOf = async () => total(await metrics(this.here), "doushard_cache_lost_total");
@@ -94,7 +97,7 @@ export class World {
       reads,
       isOver: (so) => isEager && violations(so, bounds).length > 0,
     });
-    /* Redis has 50 ms for a write: on a machine that is slower than that, some are lost although nobody loses them. */
+    /* Redis has 50 ms for a write: on a slower machine some are lost without a fault. */
     const lost = (await lostOf()) - before;
     return { results, lost, found: violations(results, lost > 0 && !isForLosses ? ILL : bounds) };
   }

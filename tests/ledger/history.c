@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the clients of the ledger test did and were told. */
+/* What the clients of the ledger test did and what they were told. */
 #include "tests/ledger/history.h"
 
 #include <errno.h>
@@ -32,7 +32,7 @@ enum ledger_outcome ledger_outcome_of(int status_code)
     case 1013: /* idempotency key */
         return LEDGER_FAIL;
     default:
-        /* Also "busy": an earlier attempt of the same request may have been done. */
+        /* Including "busy": an earlier attempt of the same request may have been done. */
         return LEDGER_UNKNOWN;
     }
 }

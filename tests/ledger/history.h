@@ -31,8 +31,8 @@ enum ledger_outcome { LEDGER_OK, LEDGER_FAIL, LEDGER_UNKNOWN, LEDGER_OUTCOME__CO
 
 /* Counters of a user, in the order of a read. */
 enum ledger_counter {
-    COUNTER_FOLLOW,    /* whom he follows */
-    COUNTER_FOLLOWER,  /* who follows him */
+    COUNTER_FOLLOW,    /* users who are followed by this one */
+    COUNTER_FOLLOWER,  /* users who follow this one */
     COUNTER_FAVORITE,  /* likes given */
     COUNTER_FAVORITED, /* likes received */
     COUNTER__COUNT
@@ -74,7 +74,7 @@ enum ledger_outcome ledger_outcome_of(int status_code);
 /* The text of the comment or message that operation N of WORKER writes; SIZE >= 32. */
 void ledger_text(char *text, size_t size, uint32_t worker, uint32_t n);
 
-/* The reverse. False: it is no such text. */
+/* The reverse. False: it is not such a text. */
 bool ledger_text_parse(const char *text, uint32_t *worker, uint32_t *n) MUST_CHECK;
 
 /* Append a copy. Lack of memory ends the program: a test has nothing better to do. */

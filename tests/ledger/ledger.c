@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The ledger test's program: `run` loads a service and writes down what it was told,
- * `finish` polls what has come since, `check` says whether what the shards hold follows
- * from that. See ledger.test.js. */
+/* The program of the ledger test: `run` loads a service and records the answers,
+ * `finish` polls what has arrived since, `check` says whether the rows of the shards
+ * follow from that. See ledger.test.js. */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -20,42 +20,42 @@ static const char usage[] =
     "       ledger finish --world=FILE [--keys=FILE] --mailboxes=FILE --server=PORT..\n"
     "       ledger check --history=FILE --rows=FILE.. [--mailboxes=FILE] [OPTION..]\n"
     "\n"
-    "run: clients that do random things; every request becomes a line of the history.\n"
-    "  --world=FILE        whom the clients know (see load.h)\n"
-    "  --keys=FILE         token_keys_file of the servers; needless if FILE of the world "
-    "has\n"
+    "run: clients that send random requests, each of which becomes a line of the "
+    "history.\n"
+    "  --world=FILE        users and videos that the clients know (see load.h)\n"
+    "  --keys=FILE         token_keys_file of the servers; not needed if the world has\n"
     "                      tokens\n"
     "  --server=PORT       of a server on 127.0.0.1; may be repeated\n"
     "  --seconds=N         how long (10); SIGTERM ends it earlier\n"
     "  --clients=N         how many (64)\n"
     "  --timeout-ms=N      of one request (10000)\n"
-    "  --seed=N            everything random follows from it (1)\n"
+    "  --seed=N            of the random numbers (1)\n"
     "  --hot-users=N --hot-videos=N --hot-percent=N\n"
-    "                      the first N are chosen so often (40, 20, 50)\n"
+    "                      how often one of the first N is chosen (40, 20, 50)\n"
     "  --mix=L,F,C,D,M,U,R[,V]\n"
     "                      shares of likes, follows, comments, deleted comments,\n"
     "                      messages, deleted videos, reads of users and of videos\n"
     "                      (35,25,12,6,15,0,7,0)\n"
     "  --pollers=N         more clients, which poll the first N chats of the world (0);\n"
     "                      half of the messages are sent there\n"
-    "  --mailboxes=FILE    what they were given\n"
-    "  --strangers=PERCENT of deleted comments, so many are tried by somebody else (10)\n"
+    "  --mailboxes=FILE    what they received\n"
+    "  --strangers=PERCENT of the deletions of comments that somebody else tries (10)\n"
     "  --pause-ms=N        of a client between two requests (0)\n"
-    "  --repeat-ms=N       what has no certain answer is asked for again, with the same\n"
-    "                      Idempotency-Key, for so long at most (0)\n"
-    "  --progress-ms=N     print a line about the requests so often (0: never); what "
-    "was\n"
-    "                      not done, for whatever reason, is an error there\n"
+    "  --repeat-ms=N       how long to repeat a request that has no certain answer, "
+    "with\n"
+    "                      the same Idempotency-Key (0)\n"
+    "  --progress-ms=N     how often to print a line about the requests (0: never), "
+    "where\n"
+    "                      those that were not done, for any reason, are errors\n"
     "\n"
-    "finish: polls the mailboxes once more, and tries to see them as a stranger.\n"
+    "finish: polls the mailboxes once more, and tries to read them as a stranger.\n"
     "\n"
     "check: prints violations and sums.\n"
     "  --rows=FILE         rows of a shard (see rows.h); may be repeated\n"
     "  --most=N            lines per invariant (5)\n"
-    "  --stale-ms=N        counters that were read may be so old (0)\n"
+    "  --stale-ms=N        how old the counters may be that were read (0)\n"
     "\n"
-    "Exit status: 0 done, no violation; 1 violations; 2 misuse, or a file is not "
-    "right.\n";
+    "Exit status: 0 done, no violation; 1 violations; 2 misuse, or a bad file.\n";
 
 struct options {
     struct load_options load;
@@ -310,7 +310,7 @@ static bool needs_videos(const struct load_mix *mix)
            0;
 }
 
-/* Read the world. False: it has been said why not. */
+/* Reads the world. False: the reason was printed. */
 static bool open_world(const struct options *options, struct load_world *world)
 {
     char why[256];
@@ -338,7 +338,7 @@ static bool open_world(const struct options *options, struct load_world *world)
     return good;
 }
 
-/* False: it has been said why not. Either may be NULL. */
+/* False: the reason was printed. Either may be NULL. */
 static bool write_file(const char *name, const struct ledger_history *history,
                        const struct ledger_mailboxes *mailboxes)
 {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Shows that nothing acknowledged is lost, done twice or half done while servers, shards and nodes of Redis are killed
- * and frozen, shards cannot write, replies are lost, the cache is emptied, slots move, and movers are killed and frozen
- * (the table in faults.js): 64 clients on 2,000 users and 500
- * videos of 4 shards, two servers, one of which reaches the shards through proxies, and the checker of check.h
- * afterwards. The shards keep a binary log: without one mariadbd shows what is not on disk yet, and a poll may be given
- * what a crash takes back. Four more clients poll a chat each, whose messages must come to them once each and in order.
+/* Nothing acknowledged is lost, done twice or half done while servers, shards and nodes of Redis are
+ * killed and frozen, shards cannot write, replies are lost, the cache is emptied, slots move, and
+ * movers are killed and frozen (the table in faults.js). There are 64 clients on 2,000 users and 500
+ * videos of 4 shards, and two servers, one of which reaches the shards through proxies; afterwards
+ * comes the checker of check.h. The shards keep a binary log: without one mariadbd shows what is not
+ * on disk yet, and a poll may receive what a crash takes back. Four more clients poll one chat each,
+ * whose messages must arrive once each and in order.
  *
- * LEDGER_SECONDS: how long (30). LEDGER_SEED: repeats a run, as far as threads let it. LEDGER_FAULTS: names of faults
- * separated by commas; all unless said otherwise. */
+ * LEDGER_SECONDS: how long (30). LEDGER_SEED: repeats a run, as far as threads allow. LEDGER_FAULTS:
+ * names of faults separated by commas; by default all. */
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -28,7 +29,8 @@ const names = FAULTS.filter(({ needsDisk }) => !needsDisk || !NO_DISK).map(({ na
 const wanted = process.env.LEDGER_FAULTS ? process.env.LEDGER_FAULTS.split(",") : names;
 for (const name of wanted) assert.ok(names.includes(name), `LEDGER_FAULTS: no "${name}" among ${names.join(", ")}`);
 const POLLERS = 4;
-/* So old may a counter be that was read, while Redis fails; and a little, since clocks tick in milliseconds. */
+/* How old a counter may be when it is read while Redis fails; plus a little, since clocks tick in
+ * milliseconds. */
 const STALE_MS = 5010;
 let cluster;
 let between;
@@ -52,7 +54,7 @@ after(async () => {
   await Promise.all((between?.proxies ?? []).map((proxy) => proxy.stop()));
 });
 
-test("every acknowledged action survives everything that is done to servers and shards", async (t) => {
+test("every acknowledged action survives all faults of servers and shards", async (t) => {
   if (NO_DISK) await t.test("a disk that is full", (s) => s.skip(NO_DISK));
   t.diagnostic(`LEDGER_SEED=${seed} LEDGER_SECONDS=${seconds}`);
   const world = await loadWorld(cluster, { seed, chats: POLLERS });
@@ -86,7 +88,7 @@ test("every acknowledged action survives everything that is done to servers and 
   assert.deepEqual(
     wanted.filter((name) => !faults.some((fault) => fault.name === name)),
     [],
-    "faults that never were",
+    "faults that never happened",
   );
   if (wanted.includes("replies lost"))
     assert.ok(between.proxies.some(({ applied }) => Object.values(applied).some((n) => n > 0)));

@@ -15,7 +15,7 @@ import { PATIENCE_MS, parallel, until } from "../lib/wait.js";
 
 const program = join(buildDir(), "ledger");
 
-/** A generator of numbers below n that a seed decides: mulberry32. */
+/** A generator of numbers below n from a seed: mulberry32. */
 export function randomFrom(seed) {
   let state = seed >>> 0;
   return (n) => {
@@ -58,7 +58,7 @@ export async function loadWorld(
   const random = randomFrom(seed);
   const owner = await owners(cluster);
   const now = Date.now();
-  const from = now - 86400000 + 1000 * (seed % 3600); /* other ids for another world */
+  const from = now - 86400000 + 1000 * (seed % 3600); /* other worlds get other ids */
   const people = Array.from({ length: users }, (_, i) => ({
     id: idOf(from + Math.floor(i / 1024), (i * 37) % 1024),
     slot: (i * 37) % 1024,
@@ -113,7 +113,7 @@ export async function loadWorld(
   return file;
 }
 
-/** Remove everything that requests have made. */
+/** Removes everything that requests have made. */
 export async function clearWorld(cluster) {
   const tables = (await movingTables(cluster)).filter((table) => table !== "slot_seq");
   await cluster.sqlAll(tables.map((table) => `DELETE FROM \`${table}\`;`).join(" "));
@@ -163,10 +163,8 @@ export async function runClients(cluster, world, { name = "history", ending, ...
   return { history, mailboxes, text, polled: polledOf(text) };
 }
 
-/**
- * On a settled cluster: poll MAILBOXES to their end, and try to see them as a stranger. Resolves to what
- * there was from the beginning: of each poller {polls, failures, messages}.
- */
+/** On a settled cluster: polls MAILBOXES to their end, and tries to read them as a stranger.
+ * Resolves to the totals since the beginning: for each poller {polls, failures, messages}. */
 export async function finishPolls(cluster, world, mailboxes) {
   const { status, text } = await ledger(["finish", ...service(cluster, world), `--mailboxes=${mailboxes}`]);
   assert.equal(status, 0, text);
@@ -214,7 +212,7 @@ export async function settle(cluster, timeoutMs = PATIENCE_MS) {
 
 const ROWS = readFileSync(join(ROOT, "tests", "ledger", "rows.sql"), "utf8");
 
-/* Let the client of the database print the rows of a shard into a file. */
+/* Lets the database client print the rows of a shard into a file. */
 function dump(cluster, shard) {
   const file = join(cluster.dir, `rows-${shard.name}.txt`);
   const out = openSync(file, "w");
@@ -302,7 +300,8 @@ export const audit = (cluster) =>
 
 /* ---- mutants ---- */
 
-/** N of LIST at random, in order: scripts/check has no time for all mistakes, and draws others each time. */
+/** N of LIST at random, in order: scripts/check has no time for all mistakes, and chooses others
+ * each time. */
 export function drawn(list, n, seed) {
   const random = randomFrom(seed);
   const left = [...list];

@@ -14,17 +14,17 @@
 
 #include "tests/ledger/client.h"
 
-/* Comments of its own that a client remembers, to delete some. */
+/* How many of its own comments a client remembers, to delete some. */
 #define REMEMBERED_MAX 32
 
-/* A client that reaches no server, or is told to come later, does so after this. */
+/* Pause of a client that reaches no server, or is told to come later. */
 #define PAUSE_NS 20000000L
 
-/* Of 1000 targets, how many never existed. */
+/* Of 1000 targets, this many never existed. */
 #define GHOSTS_PER_MILLE 10
 
-/* Of messages, how many belong to chats that are polled; of those, how many are to the
- * one who polls. */
+/* Of 1000 messages, this many belong to polled chats; of those, this many are sent to
+ * the poller. */
 #define POLLED_PERCENT   50
 #define RECEIVED_PERCENT 75
 
@@ -43,7 +43,7 @@ struct worker {
     uint64_t random; /* state of the generator */
     int64_t end_ms;
     struct ledger_client clients[LOAD_SERVERS_MAX];
-    uint32_t server; /* asked last */
+    uint32_t server; /* the server asked last */
     struct ledger_history history;
     size_t not_sent;
     struct remembered remembered[REMEMBERED_MAX];
@@ -51,7 +51,7 @@ struct worker {
     pthread_t thread;
 };
 
-/* splitmix64 (Steele, Lea, Flood 2014): the seed decides everything. */
+/* splitmix64 (Steele, Lea, Flood 2014): the seed determines everything. */
 static uint64_t next_random(uint64_t *state)
 {
     uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
@@ -83,7 +83,7 @@ static size_t pick_user(struct worker *w)
     return pick(w, w->world->n_users - w->world->n_ghost_users, w->options->hot_users);
 }
 
-/* Somebody to do something to, who may be a ghost. */
+/* A target, which may be a ghost. */
 static size_t pick_target_user(struct worker *w, size_t actor)
 {
     const struct load_world *world = w->world;
@@ -127,7 +127,7 @@ static enum ledger_kind pick_kind(struct worker *w)
 
 /* ---- One request ---- */
 
-/* One that is missing is as wrong as one below zero. */
+/* A counter that is missing is as wrong as a negative one. */
 static int64_t read_count(const json_t *object, const char *name)
 {
     const json_t *count = json_object_get(object, name);
@@ -146,8 +146,8 @@ static void read_counts(const json_t *answer, struct ledger_op *op)
     }
 }
 
-/* The counters of one video among all of its author. One that is not there was deleted:
- * nothing was read. */
+/* The counters of one video, from the list of its author. If it is not there, it was
+ * deleted: nothing was read. */
 static void read_video_counts(const json_t *answer, struct ledger_op *op)
 {
     const json_t *list = json_object_get(answer, "video_list");
@@ -186,8 +186,8 @@ static void read_answer(const char *body, int http_status, struct ledger_op *op)
     json_decref(answer);
 }
 
-/* Ask a server, the other ones if it cannot be reached, for TARGET. False: none can be
- * reached. */
+/* Asks a server for TARGET, and another one if that cannot be reached. False: none can
+ * be reached. */
 static bool ask_once(struct worker *w, const char *target, const char *key,
                      struct ledger_op *op)
 {
@@ -221,17 +221,17 @@ static bool ask_once(struct worker *w, const char *target, const char *key,
     return status != CLIENT_NOT_SENT;
 }
 
-/* Of an operation that writes a text there is one record, since the text names it. Of
- * others there is one per answer: what was asked for before may be done later on, and
- * with that once more. */
+/* An operation that writes a text has one record, since the text names it. Others have
+ * one per answer: an earlier request may still be done later, and then takes effect
+ * again. */
 static bool is_text(const struct ledger_op *op)
 {
     return op->kind == LEDGER_COMMENT || op->kind == LEDGER_MESSAGE;
 }
 
-/* Ask until the answer is certain, or for as long as the options say; write down what was
- * answered. A repetition may be told what came of the first, so that all of them began
- * with that. False: no server can be reached. */
+/* Asks until the answer is certain, or for as long as the options allow; records the
+ * answers. A repetition may be told the result of the first attempt, so that all of
+ * them count from the first one's start. False: no server can be reached. */
 static bool ask(struct worker *w, const char *target, struct ledger_op *op)
 {
     const int64_t end_us = clock_mono_us() + (int64_t)w->options->repeat_ms * 1000;
@@ -259,7 +259,8 @@ static bool ask(struct worker *w, const char *target, struct ledger_op *op)
         is_certain = op->outcome != LEDGER_UNKNOWN;
     }
     if (is_text(op) && op->repeats > 0 && op->outcome == LEDGER_FAIL) {
-        op->outcome = LEDGER_UNKNOWN; /* it may have been done before, or be done still */
+        /* it may have been done earlier, or may still be done */
+        op->outcome = LEDGER_UNKNOWN;
     }
     ledger_history_add(&w->history, op);
     return true;
@@ -309,8 +310,8 @@ static void do_comment(struct worker *w)
     }
 }
 
-/* Delete a comment of this client: as its author, as the author of the video, or in vain
- * as somebody else. */
+/* Deletes a comment of this client: as its author, as the author of the video, or in
+ * vain as somebody else. */
 static void do_uncomment(struct worker *w)
 {
     char target[TARGET_BYTES];
@@ -340,7 +341,7 @@ static void do_uncomment(struct worker *w)
     }
 }
 
-/* Who writes to whom. */
+/* Chooses sender and receiver. */
 static void pick_parties(struct worker *w, size_t *sender, size_t *receiver)
 {
     if (w->options->pollers > 0 && chance(w, POLLED_PERCENT)) {
@@ -379,7 +380,7 @@ static void do_unpublish(struct worker *w)
 {
     char target[TARGET_BYTES];
     const struct load_world *world = w->world;
-    /* The hot ones are to stay. */
+    /* The popular ones are kept. */
     size_t n = world->n_videos - world->n_ghost_videos;
     size_t hot = w->options->hot_videos < n ? w->options->hot_videos : 0;
     const struct load_video *video = &world->videos[hot + below(w, n - hot)];
@@ -474,7 +475,7 @@ static void worker_init(struct worker *w, const struct load_world *world,
     w->number = number;
     w->random = options->seed + number * UINT64_C(0xd1342543de82ef95);
     w->end_ms = clock_mono_ms() + (int64_t)options->seconds * 1000;
-    w->server = number; /* they begin with different servers */
+    w->server = number; /* they start with different servers */
     for (size_t i = 0; i < options->n_servers; i++) {
         ledger_client_init(&w->clients[i], options->ports[i]);
     }

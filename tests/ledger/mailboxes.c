@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the polling clients of the ledger test were given. */
+/* What the polling clients of the ledger test received. */
 #include "tests/ledger/mailboxes.h"
 
 #include <inttypes.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Kills in the middle of moves, promotions and demotions: movers that stop at different places run side by side, each has a
- * move by which it comes to its place, and when all have stopped somebody is killed (move_matrix.test.js). */
+/* Kills in the middle of moves, promotions and demotions: movers that stop at different CALLs run
+ * side by side, each with a move in which it reaches its CALL, and when all have stopped somebody is
+ * killed (move_matrix.test.js). */
 
 import { Movers, expireClaims, heavyUsers, moverRoutines, oneWay, promoterRoutines, slotsWithRows } from "./moves.js";
 import { crashServer, crashShard } from "./faults.js";
@@ -12,9 +13,9 @@ import { until } from "../lib/wait.js";
 export const PATIENT_ARGS = ["--lease-ms=20000", "--per-shard=32", "--threads=2"];
 const DOWN_MS = 300;
 
-/** The two matrices: the routines that movers call, who is killed, and which of them in the same round, and which moves
- * there are. A mover that stands still in the flip of a move keeps others from altering tables, so that each has rounds of
- * its own. */
+/** The two matrices: the routines that movers call, who is killed, which of them in the same round,
+ * and which moves there are. A mover that is stopped in the flip of a move keeps others from
+ * altering tables, so promotions have rounds of their own. */
 export const MOVES = {
   name: "moves",
   kinds: ["move"],
@@ -32,7 +33,8 @@ export const PROMOTIONS = {
   next: ({ cluster, heavy, random }, from) => heavyUsers(cluster, from, heavy, random),
 };
 
-/** Every place of KIND, before and after each CALL, by whom is killed there: OFFSET turns that round. */
+/** Every place of KIND, before and after each CALL, by the victim killed there; OFFSET rotates the
+ * victims. */
 export function drawn({ routines, victims }, offset) {
   const rounds = Object.fromEntries(victims.map((victim) => [victim, []]));
   for (const [i, place] of routines()
@@ -47,7 +49,8 @@ const goOn = (cells) => {
 };
 const moversOf = (cells) => cells.map(({ mover }) => mover);
 
-/* CRASH kills a shard or a server, and the movers go on when it is down; until all servers serve again. */
+/* CRASH kills a shard or a server; the movers go on while it is down. Resolves when all servers
+ * serve again. */
 async function without({ cluster }, cells, crash) {
   await crash(() => goOn(cells));
   await Promise.all(
@@ -57,7 +60,7 @@ async function without({ cluster }, cells, crash) {
   );
 }
 
-/* What is done when all movers have stopped, to those of CELLS. */
+/* What is done to the movers of CELLS when all of them have stopped. */
 const strikes = {
   mover: (_scene, cells) => Promise.all(moversOf(cells).map((mover) => mover.kill())),
   sleeper: ({ cluster }, cells) => expireClaims(cluster, moversOf(cells)),
@@ -70,7 +73,7 @@ const strikes = {
     ),
 };
 
-/* The stopped movers are ended: others do the rest, whatever became of their last CALL. */
+/* The stopped movers are killed: others do the rest, whatever became of their last CALL. */
 async function leave({ cluster }, cells) {
   await Promise.all(moversOf(cells).map((mover) => mover.stop()));
   await expireClaims(cluster, moversOf(cells));
@@ -85,7 +88,7 @@ async function wake(cells) {
   await Promise.all(moversOf(cells).map((mover) => mover.stop()));
 }
 
-/* The shard that has more, then the other. */
+/* The shard with more slots, then the other one. */
 async function byRows(cluster) {
   const sizes = await Promise.all(
     cluster.shards.map(async ({ name }) => [(await slotsWithRows(cluster, name)).length, name]),
@@ -93,7 +96,7 @@ async function byRows(cluster) {
   return sizes.sort((a, b) => b[0] - a[0]).map(([, name]) => name);
 }
 
-/* What became of a round in words; BEGUN, MET, STRUCK: as performance.now() counts. */
+/* The result of a round in words; BEGUN, MET, STRUCK are times of performance.now(). */
 function wordsOf({ from, to }, { kind, parts, asked, begun, met, struck }) {
   const second = (a, b) => ((b - a) / 1000).toFixed(1);
   const cells = parts.flatMap((part) => part.cells).sort((a, b) => b.ms - a.ms);
@@ -105,7 +108,7 @@ function wordsOf({ from, to }, { kind, parts, asked, begun, met, struck }) {
     .join(", ")}`;
 }
 
-/* After the strike everything finishes: stalled movers wake when others have done their work. */
+/* After the kill everything is finished: movers that slept wake up when others have done their work. */
 async function recover(scene, steering, cells, sleepers) {
   const movers = new Movers(scene.cluster, 2, PATIENT_ARGS);
   await leave(
@@ -117,10 +120,8 @@ async function recover(scene, steering, cells, sleepers) {
   await movers.stop();
 }
 
-/**
- * One round of KIND: movers stop at the cells of all PARTS {victim, cells}, each victim dies, and everything comes to its
- * end. SCENE: {cluster, random, heavy}. Resolves to a text about it.
- */
+/** One round of KIND: movers stop at the cells of all PARTS {victim, cells}, each victim is killed,
+ * and everything is finished. SCENE: {cluster, random, heavy}. Resolves to a text about the round. */
 export async function round({ cluster, random, heavy }, kind, parts) {
   const [from, to] = await byRows(cluster);
   const scene = { cluster, random, heavy, from, to };

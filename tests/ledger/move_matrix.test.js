@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Kills in the middle of moves: for every CALL of a mover, before it and after it, a move is stopped there while clients
- * write everywhere, and the mover, the shard that gives, the shard that takes or an HTTP server is killed. Without anybody's help
- * every slot is then owned by exactly one shard, every move ends, and nothing that was acknowledged is lost. The same of
- * users who get slots of their own and come back from them, where a mover may sleep instead and wake when others have done
- * its work. The servers combine writes and cache in Redis.
+/* Kills in the middle of moves: for every CALL of a mover, before it and after it, a move is stopped
+ * there while clients write everywhere, and the mover, the giving shard, the taking shard or an HTTP
+ * server is killed. Without anybody's help every slot is then owned by exactly one shard, every move
+ * ends, and nothing acknowledged is lost. The same is done with promotions and demotions of users,
+ * where a mover may instead sleep and wake up when others have done its work. The servers combine
+ * writes and cache in Redis.
  *
- * Movers that stop at different places run side by side, and moves are asked for, called off, rolled back and spoilt as
- * each needs it to meet its place (steering.js); who is killed then is drawn (matrix.js).
+ * Movers that stop at different CALLs run side by side, and moves are requested, cancelled, rolled
+ * back and disturbed as each mover needs to reach its CALL (steering.js); who is killed then is
+ * random (matrix.js).
  *
- * A client whose request has no certain answer repeats it, with the same Idempotency-Key, until it has one: every request
- * has one in the end.
+ * A client whose request has no certain answer repeats it, with the same Idempotency-Key, until it
+ * has one.
  *
- * MOVE_SEED: repeats a run, as far as processes let it. MOVE_SEEDS: so many runs with all places of moves and promotions, of
- * which in any four that follow each other every place meets every victim; unless it is given, one run with all places of
- * moves and those of one round of promotions, which is drawn. MOVE_ROUNDS: only those that match, as "promotions sleeper". */
+ * MOVE_SEED: repeats a run, as far as processes allow. MOVE_SEEDS: this many runs with all places of
+ * moves and promotions; in any four successive runs every place meets every victim. Without it, one
+ * run with all places of moves and those of one random round of promotions. MOVE_ROUNDS: only
+ * matching rounds, such as "promotions sleeper". */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -30,17 +33,17 @@ import { MANY_MOVES_MS, Movers, Traffic, movingTimes, nowUs, oneWay, quantiles, 
 const IS_LONG = process.env.MOVE_SEEDS !== undefined;
 const SEEDS = Number(process.env.MOVE_SEEDS || 1);
 const first = Number(process.env.MOVE_SEED || Date.now() % 1000000);
-/* Moves without faults, and how long it is quiet before them. */
+/* Number of moves without faults, and how long it is quiet before them. */
 const QUIET_MOVES = IS_LONG ? 20 : 4;
 const QUIET_MS = IS_LONG ? 8000 : 1000;
-/* Users who may be promoted; the load is on them more than on others. */
+/* Users who may be promoted; they get more load than others. */
 const HEAVY = 80;
-/* So old may a counter be that was read while a shard is away; as in ledger.test.js. */
+/* How old a counter may be when it is read while a shard is away; as in ledger.test.js. */
 const STALE_MS = 5010;
-/* What a client may be told in the end: done, no such comment any more, not its comment. */
+/* What a client may be told in the end: done, comment already gone, not its comment. */
 const KNOWN = ["0", "1010", "1012"];
 const WANTED = new RegExp(process.env.MOVE_ROUNDS || "");
-/* Clients that pause leave the movers a part of a small machine. */
+/* Pauses of clients leave movers some time on a small machine. */
 const CLIENTS = {
   clients: 8,
   "pause-ms": 40,
@@ -58,7 +61,7 @@ before(async () => {
 });
 after(() => cluster?.down());
 
-/* Moves without faults. Resolves to when it was still quiet, when they began and when they ended. */
+/* Moves without faults. Resolves to the times when the quiet began, the moves began, and they ended. */
 async function quietly(random) {
   const movers = new Movers(cluster, 2, PATIENT_ARGS);
   const idle = nowUs();
@@ -72,7 +75,7 @@ async function quietly(random) {
   return { idle, begun, ended, asked: traffic.asked, ...(await tally(cluster, since)) };
 }
 
-/* Whoever has a slot of his own comes back. */
+/* Everybody with an own slot is demoted. */
 async function comeHome() {
   const homes = await cluster.sqlAll("SELECT owner_id FROM owner_home WHERE author_id IS NULL");
   for (const { shard, owner_id } of homes) await cluster.sql(shard, `CALL demote_request(${owner_id})`);
@@ -81,7 +84,7 @@ async function comeHome() {
   await movers.stop();
 }
 
-/* The rounds of one run, as round() takes them; OFFSET: as drawn() takes it. */
+/* The rounds of one run, in the form of round(); OFFSET as in drawn(). */
 function roundsOf(random, offset) {
   const [moves, promotions] = [MOVES, PROMOTIONS].map((kind) => {
     const cells = drawn(kind, offset);
@@ -98,9 +101,10 @@ function roundsOf(random, offset) {
   return [...moves, ...(isAll ? promotions : [promotions[random(promotions.length)]])];
 }
 
-/* What the clients of one seed saw: of REQUESTS the errors, how many were repeated, and those of slots that never moved
- * while it was QUIET, before and during the moves. An error is what has no certain answer in the end, though it was
- * repeated, or one that nothing explains. */
+/* What the clients of one seed saw in REQUESTS: the errors, how many were repeated, and those of
+ * slots that never moved, while it was QUIET, before and during the moves. An error is a request
+ * without a certain answer in the end, although it was repeated, or with an answer that nothing
+ * explains. */
 async function judgeAnswers(requests, quiet) {
   const times = await movingTimes(cluster);
   const meets = (r, [from, to]) => r.begun <= to && r.ended >= from;
@@ -121,10 +125,11 @@ async function judgeAnswers(requests, quiet) {
   };
 }
 
-/* Requests for which there was no server at all, by what the clients say at their end. */
+/* Requests for which no server could be reached, according to the clients' last line. */
 const unsentIn = (text) => Number(/, (\d+) without a server$/m.exec(text)[1]);
 
-/* The moves and kills of one seed while clients are at work: {run, as runClients() resolves to; quiet, as quietly() does}. */
+/* The moves and kills of one seed while clients are at work: {run (of runClients()), quiet (of
+ * quietly())}. */
 async function killEverywhere(t, seed, sum) {
   const random = randomFrom(seed);
   const world = await loadWorld(cluster, { users: 200, videos: 60, chats: 0, ghosts: 0, seed, name: `world${seed}` });
@@ -137,7 +142,7 @@ async function killEverywhere(t, seed, sum) {
   let quiet;
   try {
     quiet = await quietly(random);
-    const offset = random(4) - (seed - first); /* the same for all seeds of a run, but for their number */
+    const offset = random(4) - (seed - first); /* the same for all seeds of a run, except for their number */
     for (const [kind, parts] of roundsOf(random, offset)) {
       t.diagnostic(await round({ cluster, random, heavy }, kind, parts));
       for (const { victim, cells } of parts) sum.strike(victim, cells.length);
@@ -174,7 +179,7 @@ async function oneSeed(t, seed, sum) {
   assert.equal(audited.status, 0, audited.text);
 }
 
-/* What came of all seeds. */
+/* The sums over all seeds. */
 class Sum {
   seeds = 0;
   places = 0;
@@ -185,7 +190,7 @@ class Sum {
   idle = { ms: [], us: 0 };
   moving = { ms: [], us: 0 };
 
-  /* At PLACES somebody was killed: a mover at each of them, or one shard or server. */
+  /* The number of PLACES where somebody was killed: a mover at each of them, or one shard or server. */
   strike(victim, places) {
     this.places += places;
     this.struck[victim] += ["mover", "sleeper"].includes(victim) ? places : 1;
@@ -214,7 +219,7 @@ const listed = (counts) =>
     .map(([name, n]) => `${n} ${name}`)
     .join(", ");
 
-/* In words; MOVES: as tally() has them. */
+/* In words; MOVES in the form of tally(). */
 const told = ({ seeds, places, faults, struck, counts, errors, pauses, idle, moving }, moves) =>
   `${seeds} seeds: ${
     moves.moves

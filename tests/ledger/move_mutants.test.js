@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Shows that the tests of moves find what they are for: with a mistake put into the routines that a move rests on,
- * something acknowledged is lost, a row lies where it must not, or a slot has two owners or none, and the checkers say
- * so; the same things done without the mistake end well.
+/* Shows that the tests of moves find mistakes: with a mistake in the routines that a move relies on,
+ * something acknowledged is lost, a row is where it must not be, or a slot has two owners or none,
+ * and the checkers report it; the same steps without the mistake end well.
  *
- * No load and no chance: a mover stops itself where a write hurts most, the write is made, and the mover goes on.
+ * No load and no chance: a mover stops itself where a write hurts most, the write is made, and the
+ * mover goes on.
  *
- * LEDGER_MUTANTS: all, as in make check-chaos; unless said otherwise four, drawn by LEDGER_SEED. */
+ * LEDGER_MUTANTS: all, as in make check-chaos; otherwise four, chosen by LEDGER_SEED. */
 
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
@@ -22,9 +23,9 @@ import { audit, clearWorld, drawn, install, judge, routine } from "./lib.js";
 import { nowUs } from "./moves.js";
 
 const [FROM, TO] = ["shard1", "shard2"];
-/* A kept move ends when that is wished. */
+/* A kept move ends only when that is requested. */
 const LONG_MS = 600000;
-/* A write waits for what happens to a move: nothing gives up before it does. */
+/* A write waits for a step of a move: nothing gives up before that. */
 const PATIENT = { db_call_timeout: "20s", request_timeout: "30s" };
 let cluster;
 let api;
@@ -36,13 +37,13 @@ before(async () => {
 });
 after(() => cluster?.down());
 
-/* ---- a scene: one user, whose slot moves, and videos that he likes ---- */
+/* ---- a scene: one user, whose slot moves, and videos that the user likes ---- */
 
-/** What was asked of the service and how it answered, as the checker reads it (history.h). */
+/** The requests to the service and its answers, as the checker reads them (history.h). */
 class Notes {
   lines = [];
 
-  /** USER likes VIDEO (ON), or does not any more; resolves to the code of the answer. */
+  /** USER likes VIDEO (ON), or takes the like back; resolves to the code of the answer. */
   async like(user, video, on = true) {
     const begun = nowUs();
     const { status_code: code } = await api.like(user.token, video.id, on ? 1 : 2);
@@ -95,7 +96,7 @@ async function newScene() {
 const delivered = () =>
   until("second halves to be delivered", async () => (await cluster.sqlAll("SELECT 1 AS x FROM outbox")).length === 0);
 
-/** The slot as it was in the beginning, without anything in it, whatever has happened to it. */
+/** Empties the slot and gives it back to its first owner, whatever has happened to it. */
 async function forget({ slot }) {
   const [{ epoch }] = await cluster.sql(
     FROM,
@@ -109,7 +110,8 @@ async function forget({ slot }) {
   await clearWorld(cluster);
 }
 
-/** What the checkers find, as words: of fences and rows at rest, of what was acknowledged, of counters and halves. */
+/** What the checkers find, in words: about fences and rows without a move, acknowledged writes,
+ * counters and halves. */
 async function findings({ notes }) {
   const found = [];
   await assertAtRest(cluster).catch((error) => found.push(`at rest: ${error.message.split("\n")[0]}`));
@@ -120,7 +122,7 @@ async function findings({ notes }) {
   return found;
 }
 
-/* ---- what is done in it ---- */
+/* ---- steps of a scene ---- */
 
 const movers = [];
 
@@ -131,7 +133,7 @@ function start(failpoint = "") {
 }
 const moveIs = (scene, phases) => untilMove(cluster, FROM, scene.slot, phases);
 
-/** Ask for a move; resolves to a mover that has stopped itself at FAILPOINT of it. */
+/** Requests a move; resolves to a mover that has stopped itself at FAILPOINT in it. */
 async function stoppedAt(failpoint, { slot }, keepMs = 0) {
   const mover = start(failpoint);
   await requestMove(cluster, slot, FROM, TO, keepMs);
@@ -139,7 +141,7 @@ async function stoppedAt(failpoint, { slot }, keepMs = 0) {
   return mover;
 }
 
-/** The claim of a mover that does not answer is over. */
+/** Ends the claim of a mover that does not answer. */
 const expire = ({ slot }) => cluster.sql(FROM, `UPDATE slot_move SET claimed_until = 0 WHERE active = ${slot}`);
 
 async function goOn(mover, scene) {
@@ -149,7 +151,8 @@ async function goOn(mover, scene) {
   return move;
 }
 
-/* A write has passed the fence and is not committed when the slot is to move: it stands before a gate (see GATE). */
+/* A write has passed the fence and is not committed when the slot is about to move: it waits at a
+ * gate (see GATE). */
 async function writeAcrossMove(scene) {
   const keeper = new RootSession(cluster, FROM);
   const isOnShard = async (text) => (await cluster.sql(FROM, `SELECT 1 AS x FROM DUAL WHERE ${text}`)).length > 0;
@@ -166,7 +169,7 @@ async function writeAcrossMove(scene) {
      OR EXISTS (SELECT 1 FROM slot_move WHERE slot = ${scene.slot} AND phase = 'keeping')`,
       ),
     { everyMs: 200 },
-  ); /* innodb_trx is not read anew more often */
+  ); /* innodb_trx is not updated more often */
   await keeper.close();
   assert.equal(await written, 0);
   await moveIs(scene, ["keeping"]);
@@ -184,7 +187,7 @@ const writeAt = (failpoint) => async (scene) => {
   return restarts > 0 ? ["verification"] : [];
 };
 
-/** Which write of a copy has the rows of TABLE: the tables before it that have any, and one. */
+/** Which write of a copy has the rows of TABLE: the number of non-empty tables before it, plus one. */
 async function writeOf(table, { slot }) {
   const tables = ["account", "owner_home", "session", "idem", "follow", "follower", "favorite"];
   const rows = await cluster.sql(
@@ -197,8 +200,8 @@ async function writeOf(table, { slot }) {
   return rows.filter(({ some }) => Number(some) === 1).length + 1;
 }
 
-/* A mover sleeps with a row in its hands; another one takes over, the row changes and is carried over again; then the
- * first one writes what it has. */
+/* A mover sleeps before writing a row that it has read; another one takes over, the row changes and
+ * is copied again; then the first one writes its old row. */
 async function sleeperWrites(scene) {
   const sleeper = await stoppedAt(`move_write:before:${await writeOf("favorite", scene)}`, scene);
   const mover = start("move_lock:before:1");
@@ -228,7 +231,7 @@ async function sleeperBegins(scene) {
   await goOn(mover, scene);
 }
 
-/* A row is not at the taker what it is at the giver. */
+/* A row at the taker differs from the giver's. */
 async function damage(scene) {
   const mover = await stoppedAt("move_drain:before:1", scene);
   await cluster.sql(TO, `UPDATE favorite SET state = 0 WHERE slot = ${scene.slot}`);
@@ -236,7 +239,8 @@ async function damage(scene) {
   return restarts > 0 ? ["verification"] : [];
 }
 
-/* The mover dies when the taker has all that it needs and the giver has not said yet that the slot has moved. */
+/* The mover dies when the taker has everything and the giver does not know yet that the slot has
+ * moved. */
 async function dieBeforeMoved(scene) {
   const mover = await stoppedAt("move_give:before:1", scene);
   await mover.kill();
@@ -255,8 +259,8 @@ const deleteRows = async ({ slot }) =>
     .map((t) => `DELETE FROM \`${t}\` WHERE slot = ${slot};`)
     .join("\n");
 
-/* The slot has moved there and back when its shard is started with the data that it had before; then somebody notices,
- * and puts the right data back. */
+/* The slot has moved away and back when its shard is started with its earlier data; then somebody
+ * notices, and restores the right data. */
 async function oldData(scene) {
   const save = async () => {
     const [fence] = await cluster.sql(FROM, `SELECT epoch FROM slot_fence WHERE slot = ${scene.slot}`);
@@ -274,7 +278,7 @@ async function oldData(scene) {
     [FROM, TO, true],
     [TO, FROM, false],
   ]) {
-    /* the server hears of both moves */
+    /* the server learns of both moves */
     await moveSlot(cluster, scene.slot, from, to);
     await removeStrays(cluster);
     assert.equal(await scene.like(1, on), 0);
@@ -295,7 +299,7 @@ const like = (...edits) => routine("favorite", "_favorite_action_one", edits);
 const fence = (...edits) => ["_op_fence", "_op_fences"].map((name) => routine("op", name, edits));
 const check = (...edits) => routine("move", "_move_check", edits);
 
-/* Between the lock of the fence and what follows it. */
+/* Between the lock on the fence and what follows it. */
 const GATE = [
   "        -- The user row is locked",
   `        DO GET_LOCK('before the gate', 60);
@@ -304,8 +308,9 @@ const GATE = [
         -- The user row is locked`,
 ];
 
-/* play(scene) resolves to what the mover itself has found, if it did. `caught`: what must be found, some of it at least; by
- * the control nothing is, but what `noticed` says, which mends itself. `slowly`: routines of the control. */
+/* play(scene) resolves to what the mover itself has found, if anything. `caught`: some of this must
+ * be found; the control finds nothing except `noticed`, which repairs itself. `slowly`: routines of
+ * the control. */
 const mistakes = [
   {
     name: "a fence that is read without its lock",
@@ -371,7 +376,7 @@ const mistakes = [
   },
 ];
 
-/** Play, and resolve to all that was found. */
+/** Plays the scene; resolves to all that was found. */
 async function found(mistake) {
   const scene = await newScene();
   try {
@@ -385,7 +390,7 @@ async function found(mistake) {
 }
 
 const seed = Number(process.env.LEDGER_SEED || Date.now() % 1000000);
-const played = new Set(); /* without a mistake: that which several share only once */
+const played = new Set(); /* scenes played without a mistake: one that several mistakes share is played once */
 
 for (const mistake of process.env.LEDGER_MUTANTS === "all" ? mistakes : drawn(mistakes, 4, seed)) {
   test(mistake.name, async (t) => {

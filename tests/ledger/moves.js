@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Moves of slots under the load of the ledger: asked for at random, some called off and some rolled back, made by movers
- * that stop at a CALL and are killed there, or somebody else is (move_matrix.test.js). */
+/* Moves of slots under the load of the ledger: requested at random, some cancelled and some rolled
+ * back, made by movers that stop at a CALL and are killed there, or somebody else is
+ * (move_matrix.test.js). */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,17 +12,18 @@ import { ROOT } from "../lib/cluster.js";
 import { Mover, movesToEnd, movesUnderWay, requestMove, wishMove } from "../lib/mover.js";
 import { owners } from "../lib/rows.js";
 
-/** So long many moves may take together, beside whatever else runs. */
+/** How long many moves may take together, beside whatever else runs. */
 export const MANY_MOVES_MS = 600000;
 
-/** What movers of tests are started with: a silent one is followed soon, and a shard gives and takes many slots. */
+/** Options of the tests' movers: a silent mover is soon replaced, and a shard gives and takes many
+ * slots at a time. */
 export const MOVER_ARGS = ["--lease-ms=3000", "--per-shard=32", "--threads=4"];
 
-/* What changes nothing. */
+/* Routines that change nothing. */
 const HARMLESS = ["MOVE_STUCK", "MOVE_LOAD", "SHARD_PROBE"];
 
-/* What a promotion or demotion shares with a move: the claim, how far it is, what the other side of a copy reads, how it
- * is called off. */
+/* The routines that promotions and demotions share with moves: the claim, the progress, reading for
+ * the other side of a copy, cancelling. */
 const SHARED = [
   "MOVE_CLAIM",
   "MOVE_BEAT",
@@ -37,7 +39,7 @@ const SHARED = [
   "PROMOTE_WRITE",
 ];
 
-/* The routines that FILES of shard/ name, and MORE of them. */
+/* The routines that FILES of shard/ name, and MORE. */
 function routinesOf(files, more = []) {
   const read = (file) => readFileSync(join(ROOT, "shard", file), "utf8");
   const code = files.map(read).join("\n");
@@ -46,7 +48,7 @@ function routinesOf(files, more = []) {
     .map(([, , name]) => name);
 }
 
-/** The routines that movers call in any move, as shard/ has them. */
+/** The routines that movers call in any move, according to shard/. */
 export const moverRoutines = () =>
   routinesOf([
     "mover.c",
@@ -58,10 +60,10 @@ export const moverRoutines = () =>
     "move_verify.c",
   ]).filter((name) => !name.startsWith("promote_"));
 
-/** Those of promotions and demotions, and the statement by which partitions come and go. */
+/** Those of promotions and demotions, and the statements that make and drop partitions. */
 export const promoterRoutines = () => [...routinesOf(["move_owner.c", "partition.c"], SHARED), "alter_table"];
 
-/** Slots of GIVER that have rows, but for those of OTHERS (ids of users), and own ones. */
+/** Slots of GIVER with rows, except for those of OTHERS (ids of users) and own slots. */
 export async function slotsWithRows(cluster, giver, others = []) {
   const rows = await cluster.sql(
     giver,
@@ -72,8 +74,8 @@ export async function slotsWithRows(cluster, giver, others = []) {
   return rows.map(({ slot }) => slot).filter((slot) => !taken.has(slot));
 }
 
-/* What becomes of a move, by chance, and what is wished for that in which phase. A copy that is slow can be called off, and
- * meets writes. */
+/* The fate of a move, by chance, and what is requested for it in which phase. A slow copy can be
+ * cancelled, and meets writes. */
 const DESTINIES = {
   done: { share: 4, keepMs: 0 },
   "done slowly": { share: 2, keepMs: 0, rowsPerS: 60 },
@@ -100,23 +102,21 @@ function drawDestiny(random) {
   return Object.entries(DESTINIES).find(([, { share }]) => (left -= share) < 0);
 }
 
-/**
- * Asks for moves, and says what is to become of them when they are that far. next() resolves to {slot, from, to} of the
- * next one, or to nothing when there is none; N: so many are kept under way, for as long as halt() is not called.
- */
+/** Requests moves, and their fates once they are far enough. next() resolves to {slot, from, to} of
+ * the next move, or to nothing if there is none; N moves are kept under way until halt() is called. */
 export class Traffic {
   asked = 0;
   #halted = false;
   #ended = false;
   #running;
-  #wanted = new Map(); /* of slot: {from, destiny} */
+  #wanted = new Map(); /* by slot: {from, destiny} */
 
   constructor(cluster, { random, next, n = 0 }) {
     Object.assign(this, { cluster, random, next, n });
     this.#running = this.#run();
   }
 
-  /** Ask for one more; resolves to a word about it, or to nothing if that cannot be. */
+  /** Requests one more; resolves to a word about it, or to nothing if that is impossible. */
   async ask() {
     const route = await this.next();
     if (!route) return undefined;
@@ -134,7 +134,7 @@ export class Traffic {
     return `slot ${slot} ${from} to ${to}, to be ${name}`;
   }
 
-  /* One look at all of them. */
+  /* Looks at all of them once. */
   async #shepherd() {
     const moves = await movesUnderWay(this.cluster);
     for (const { slot, phase, wish } of moves) {
@@ -147,19 +147,19 @@ export class Traffic {
 
   async #run() {
     while (!this.#ended) {
-      await this.#shepherd().catch(() => {}); /* a shard that is down is looked at the next time */
+      await this.#shepherd().catch(() => {}); /* a shard that is down is looked at next time */
       await pause(100);
     }
   }
 
-  /** Ask for no more, and let none be slow any more. */
+  /** Requests no more, and lets none be slow any more. */
   async halt() {
     this.#halted = true;
     for (const [slot, { from }] of this.#wanted)
       await this.cluster.sql(from, `CALL move_throttle(${slot}, 0)`).catch(() => {});
   }
 
-  /** Wait until all are over, too. */
+  /** Also waits until all are over. */
   async stop() {
     try {
       await this.halt();
@@ -171,7 +171,8 @@ export class Traffic {
   }
 }
 
-/** next() for Traffic and Steering: every slot of GIVER that has rows, but not of OTHERS (users), goes to TAKER, once each. */
+/** next() for Traffic and Steering: every slot of GIVER with rows, except those of OTHERS (users),
+ * goes to TAKER, once each. */
 export async function oneWay(cluster, giver, taker, random, others = []) {
   const slots = (await slotsWithRows(cluster, giver, others))
     .map((slot) => ({ slot, key: random(1 << 30) }))
@@ -183,7 +184,7 @@ export async function oneWay(cluster, giver, taker, random, others = []) {
   };
 }
 
-/** next() for Steering: USERS (ids) on GIVER get slots of their own, and those who have one come back. */
+/** next() for Steering: USERS (ids) on GIVER are promoted, and those who already are, demoted. */
 export const heavyUsers = (cluster, giver, users, random) => async () => {
   const resting = await cluster.sql(
     giver,
@@ -204,7 +205,7 @@ export const anyWay = (cluster, slots, random) => async () => {
   return from === undefined ? undefined : { slot, from, to: others[random(others.length)].name };
 };
 
-/** Movers of which one after the other may die: another one follows. */
+/** Movers of which one after another may die and is replaced. */
 export class Movers {
   all = [];
 
@@ -236,14 +237,15 @@ export class Movers {
   }
 }
 
-/** What the moves came to that were asked for SINCE (ms since the Unix epoch): {moves, phases, errors, pauses in ms}. */
+/** The results of the moves requested SINCE (ms since the Unix epoch): {moves, phases, errors,
+ * pauses in ms}. */
 export async function tally(cluster, since = 0) {
   const moves = await cluster.sqlAll(
     `SELECT phase, pause_us, last_error FROM slot_move WHERE requested_at >= ${since}`,
   );
   const phases = {};
   for (const { phase } of moves) phases[phase] = (phases[phase] ?? 0) + 1;
-  /* 1: somebody else than who began it ended the flip. */
+  /* 1: the flip was ended by another process than the one that began it. */
   const pauses = moves
     .map((m) => m.pause_us)
     .filter((us) => us > 1)
@@ -256,7 +258,7 @@ export async function tally(cluster, since = 0) {
   };
 }
 
-/** Numbers of milliseconds as a text. */
+/** A list of milliseconds as text. */
 export const quantiles = (list) =>
   list.length === 0
     ? "none"
@@ -283,13 +285,15 @@ const requestOf = (line) => {
   };
 };
 
-/** The requests in the file HISTORY (history.h), each as it was answered in the end; times are nowUs(). */
+/** The requests in the file HISTORY (history.h), with their final answers; times are those of
+ * nowUs(). */
 export function requestsOf(history) {
   const all = readFileSync(history, "utf8").trim().split("\n").map(requestOf);
   return all.filter(({ worker, begun }, i) => all[i + 1]?.worker !== worker || all[i + 1].begun !== begun);
 }
 
-/** When slots took part in moves, as nowUs() counts: a Map of slot to [[from, to], ..]. Of own slots: those of their owners. */
+/** When slots took part in moves, in times of nowUs(): a Map of slot to [[from, to], ..]. For own
+ * slots: the slots of their owners. */
 export async function movingTimes(cluster) {
   const sinceUs = (ms) => ms * 1000 - (Date.now() * 1000 - nowUs());
   const moves = await cluster.sqlAll(`SELECT IF(owner_id > 0, (owner_id DIV 8) MOD 1024, slot) AS slot, requested_at,
@@ -303,11 +307,12 @@ export async function movingTimes(cluster) {
 /** The clock of the histories. */
 export const nowUs = () => Number(process.hrtime.bigint() / 1000n);
 
-/** The process that has claimed a move last, by its row of slot_move; and those of MOVERS, as a condition of such rows. */
+/** The process that last claimed a move, from its row of slot_move; and those of MOVERS, as a
+ * condition on such rows. */
 export const pidOf = ({ holder }) => Number(holder.split("/").at(-1));
 export const isHeldBy = (movers) =>
   `SUBSTRING_INDEX(holder, '/', -1) IN (${[0, ...movers.map(({ pid }) => pid)].map((pid) => `'${pid}'`)})`;
 
-/** Somebody else may take over the moves of MOVERS, as if these had said nothing for long. */
+/** Lets others take over the moves of MOVERS, as if these had been silent for long. */
 export const expireClaims = (cluster, movers) =>
   cluster.sqlAll(`UPDATE slot_move SET claimed_until = 0 WHERE active IS NOT NULL AND ${isHeldBy(movers)}`);

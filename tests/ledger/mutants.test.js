@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Shows that the ledger test finds what it is for: with a mistake put into the routines of the shards it
- * must fail, and without one, under the same load and the same delays, it must not.
+/* Shows that the ledger test finds mistakes: with a mistake in the routines of the shards it must
+ * fail, and without one, under the same load and the same delays, it must pass.
  *
- * A mistake gets runs of growing length, each in a world of its own, and its test ends with the first violation.
+ * A mistake gets runs of growing length, each in a world of its own, and its test ends with the
+ * first violation.
  *
- * LEDGER_MUTANTS: names separated by commas, or all, as in make check-chaos; unless said otherwise a control and four
- * of those that are soon found, drawn by LEDGER_SEED. */
+ * LEDGER_MUTANTS: names separated by commas, or all, as in make check-chaos; by default a control
+ * and four of those that are found quickly, chosen by LEDGER_SEED. */
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -19,7 +20,7 @@ import { makeChanged } from "../lib/next.js";
 import { crashServer, crashShard } from "./faults.js";
 import { clearWorld, drawn, install, judge, loadWorld, routine, runClients, settle } from "./lib.js";
 
-/* Of a control, and of the runs with a mistake until one of them has found it. */
+/* Seconds of a control, and of the runs with a mistake until one of them has found it. */
 const CONTROL_SECONDS = 8;
 const SECONDS = [3, 6, 12, 24];
 /* A CALL that takes longer is repeated; the delays below are longer. */
@@ -27,12 +28,12 @@ const CALL_TIMEOUT_MS = 1000;
 
 const START = "    START TRANSACTION;";
 const COMMIT = "    COMMIT;\n";
-/* Some CALLs do nothing for seconds before they begin, or after they are done. Not so many that the
- * servers take the shard for dead. */
+/* Some CALLs do nothing for seconds before they begin, or after they are done; not so many that the
+ * servers consider the shard dead. */
 const lateStart = [START, `    IF RAND() < 0.10 THEN DO SLEEP(4); END IF;\n${START}`];
 const lateAnswer = [COMMIT, `${COMMIT}    IF RAND() < 0.05 THEN DO SLEEP(2); END IF;\n`];
 
-/* One operation and a batch go different ways: a mistake is put into both. */
+/* One operation and a batch take different paths: a mistake is seeded in both. */
 const likesOne = (...edits) => routine("favorite", "_favorite_action_one", edits);
 const likesBatch = (...edits) => routine("favorite", "_favorite_action_batch", edits);
 const likes = (...edits) => [likesOne(...edits), likesBatch(...edits)];
@@ -69,8 +70,9 @@ const delivering = (...edits) => [
 const crowd = { mix: "100,0,0,0,0,0,0", "hot-users": 40, "hot-videos": 2, "hot-percent": 95 };
 const combiner = "shard/combiner.c";
 
-/* `isForChaos`: scripts/check leaves it out. `sources` are edits of the server, for which one is built. faults(cluster)
- * runs beside the load; `caught` are the invariants of which one must be broken, none for a control. */
+/* `isForChaos`: scripts/check leaves it out. `sources` are edits of the server, which is then built.
+ * faults(cluster) runs beside the load; `caught` are the invariants of which one must be broken,
+ * none for a control. */
 const mutants = [
   {
     name: "control: late starts, attempts killed before they are repeated",
@@ -304,7 +306,7 @@ before(async () => {
 
 after(() => cluster?.down());
 
-/* A new world, a load on it, and what the checker says: {violations, text}. */
+/* A new world, a load on it, and the checker's result: {violations, text}. */
 async function oneRun(t, mutant, seconds) {
   await clearWorld(cluster);
   const world = await loadWorld(cluster, { users: 300, videos: 100, ghosts: 0, seed, name: mutant.key });
@@ -315,7 +317,7 @@ async function oneRun(t, mutant, seconds) {
   return verdict;
 }
 
-/** The servers run that program from now on. */
+/** From now on the servers run this program. */
 async function serve(file) {
   for (const server of cluster.servers) {
     await server.stop();
@@ -324,7 +326,7 @@ async function serve(file) {
   }
 }
 
-/** Build servers with the mistake of MUTANT and run them; resolves to what undoes that. */
+/** Builds servers with the mistake of MUTANT and runs them; resolves to a function that undoes that. */
 async function spoilServers(mutant) {
   if (!mutant.sources) return () => {};
   const dir = mkdtempSync(join(tmpdir(), "doushard-mutant-"));

@@ -14,14 +14,15 @@
 
 #include "tests/ledger/client.h"
 
-/* Small enough that a mailbox which was out of reach comes in several pages. */
+/* Small enough that a mailbox which could not be read for a while comes in several
+ * pages. */
 #define PAGE_MESSAGES 20
 
-/* Who was given all there is asks again after this; who got no answer, too. */
+/* Pause of a client that has received everything, or got no answer. */
 #define REST_NS    5000000L
 #define FAILURE_NS 20000000L
 
-/* A service that is well answers the last polls within this. */
+/* A healthy service answers the last polls within this time. */
 #define FINISH_MS 20000
 
 #define TARGET_BYTES 2048
@@ -35,7 +36,7 @@ struct poller {
     struct ledger_mailbox mailbox;
     int64_t since_ms; /* create_time of the newest message it was given */
     struct ledger_client clients[LOAD_SERVERS_MAX];
-    uint32_t server; /* asked last */
+    uint32_t server; /* the server asked last */
     const atomic_bool *stop;
     pthread_t thread;
 };
@@ -50,7 +51,7 @@ enum page { PAGE_FAILED, PAGE_LAST, PAGE_FULL };
 
 static uint64_t number_of(const json_t *message, const char *name)
 {
-    /* One that is missing is 0, which nobody has. */
+    /* A missing one is 0, which nobody has. */
     return (uint64_t)json_integer_value(json_object_get(message, name));
 }
 
@@ -64,7 +65,7 @@ static void keep(struct poller *p, uint64_t viewer, const json_t *message)
                                  .receiver = number_of(message, "to_user_id"),
                                  .at = (int64_t)number_of(message, "create_time")};
 
-    /* A longer one is none of ours: cut, it stays that. */
+    /* A longer text is not one of ours: it is cut, and still is not. */
     (void)snprintf(given.text, sizeof given.text, "%s", text != NULL ? text : "");
     ledger_mailbox_give(&p->mailbox, &given);
 }
@@ -88,7 +89,7 @@ static enum page read_page(struct poller *p, uint64_t viewer, const char *body)
     return page;
 }
 
-/* Ask the next server what VIEWER may see of the chat with WITH. */
+/* Asks the next server what VIEWER may see of the chat with WITH. */
 static enum page ask(struct poller *p, const struct load_user *viewer, uint64_t with)
 {
     char target[TARGET_BYTES];
@@ -96,7 +97,7 @@ static enum page ask(struct poller *p, const struct load_user *viewer, uint64_t 
     int http_status = 0;
     enum page page = PAGE_FAILED;
 
-    /* Whose mailbox it is the token says: user_id must be in vain. */
+    /* The token says whose mailbox it is: user_id must have no effect. */
     (void)snprintf(target, sizeof target,
                    "/douyin/message/chat/?token=%s&to_user_id=%" PRIu64
                    "&pre_msg_time=%" PRId64 "&limit=%d&user_id=%" PRIu64,
@@ -117,7 +118,7 @@ static enum page ask(struct poller *p, const struct load_user *viewer, uint64_t 
     return page;
 }
 
-/* Go on behind the newest message of those from FIRST on. */
+/* Continues after the newest message of those from FIRST on. */
 static void go_on(struct poller *p, size_t first)
 {
     for (size_t i = first; i < p->mailbox.n_given; i++) {
@@ -173,7 +174,7 @@ static void poller_init(struct poller *p, const struct load_world *world,
     }
 }
 
-/* What it was given stays. */
+/* What it has received stays. */
 static void poller_release(struct poller *p)
 {
     for (size_t i = 0; i < p->options->n_servers; i++) {
@@ -220,7 +221,7 @@ void pollers_stop(struct pollers **pollers, struct ledger_mailboxes *mailboxes)
 
 /* ---- Afterwards ---- */
 
-/* Somebody who is no party of the chat. */
+/* Somebody who is not a party of the chat. */
 static const struct load_user *stranger_to(const struct load_world *world,
                                            const struct load_chat *chat)
 {
@@ -232,7 +233,8 @@ static const struct load_user *stranger_to(const struct load_world *world,
     return i < world->n_users - world->n_ghost_users ? &world->users[i] : NULL;
 }
 
-/* The stranger asks for the chat with each party, and for what that party sent him. */
+/* The stranger asks for the chat with each party, and for what that party has sent to
+ * the stranger. */
 static bool look(struct poller *p, const struct load_user *stranger)
 {
     const uint64_t with[] = {p->mailbox.owner, p->mailbox.peer};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the clients of the ledger test are told, as a line now and then. */
+/* What the clients of the ledger test are told, printed as a line now and then. */
 #include "tests/ledger/progress.h"
 
 #include <inttypes.h>
@@ -48,7 +48,7 @@ static void print_line(const struct progress *progress, int64_t ms, uint64_t err
     (void)fflush(progress->out);
 }
 
-/* Wait until it is time for a line. False: it is the last one. */
+/* Waits until it is time for a line. False: it is the last one. */
 static bool wait_for_line(struct progress *progress, int64_t due_ms)
 {
     const struct timespec due = {.tv_sec = due_ms / 1000,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The clients of the ledger repeat a request that has no certain answer, if they are told to: with the same key, until they
- * know or their time is over, and the history says what was answered in the end. Their service is made up. */
+/* If told to, the clients of the ledger repeat a request without a certain answer: with the same
+ * key, until they know or their time is over, and the history has the final answer. The service is
+ * simulated here. */
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -19,7 +20,7 @@ const UNKNOWN = 1018;
 let dir;
 let service;
 let asked; /* [key, url] */
-let codeOf; /* of the n-th time that a key comes, from 1 */
+let codeOf; /* the code for the n-th time that a key arrives, from 1 */
 
 before(async () => {
   dir = mkdtempSync(join(tmpdir(), "doushard-repeat-"));
@@ -41,7 +42,7 @@ after(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/* What one client asked for, and what it wrote down. */
+/* What one client requested, and what it recorded. */
 async function run(repeatMs, code) {
   asked = [];
   codeOf = code;
@@ -69,7 +70,7 @@ test("an unknown answer is asked for again with the same key until it is certain
   for (const path of ["favorite", "comment"]) assert.ok(asked.some(([, url]) => url.includes(path)));
 });
 
-test("what was unknown once and is refused then may have been done: of a text that stays unknown", async () => {
+test("after an unknown answer a refusal does not prove that nothing was done: for a text the outcome stays unknown", async () => {
   const requests = await run(60000, (n) => (n < 2 ? UNKNOWN : 1011));
   assert.ok(requests.every(({ repeats, code }) => repeats === 1 && code === "1011"));
   assert.deepEqual(
@@ -78,7 +79,7 @@ test("what was unknown once and is refused then may have been done: of a text th
   );
 });
 
-test("when the time for that is over it stays unknown, and nobody repeats who is not told to", async () => {
+test("when the time for repeating is over it stays unknown; without that option nothing is repeated", async () => {
   const late = await run(2000, () => UNKNOWN);
   assert.ok(late.every(({ isUnknown }) => isUnknown) && late.some(({ repeats }) => repeats > 0));
   const once = await run(0, () => UNKNOWN);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What all shards hold when the load is over: rows as SQL printed them. */
+/* The rows of all shards when the load is over, as SQL printed them. */
 #include "tests/ledger/rows.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 #define COLUMNS_MAX 12
 
-/* The columns of one line after its first. */
+/* The columns of one line after the first. */
 struct line {
     const char *text[COLUMNS_MAX];
     uint64_t number[COLUMNS_MAX]; /* of columns that are numbers; signed ones wrapped */
@@ -31,7 +31,7 @@ static void split(char *text, struct line *line)
 
 static void copy_text(char *to, size_t size, const char *from)
 {
-    /* A longer one is none of ours: cut, it stays that. */
+    /* A longer text is not one of ours: it is cut, and still is not. */
     (void)snprintf(to, size, "%s", from);
 }
 

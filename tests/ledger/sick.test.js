@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Shards that cannot write, under load: read-only, short of room, full. Their users are told "busy" and can
- * read, others notice nothing, second halves wait; and when it is over all is as it must be, with nothing left
- * to do for an operator. */
+/* Shards that cannot write, under load: read-only, short of space, full. Their users are told "busy"
+ * and can read, others notice nothing, second halves wait; when it is over everything is as it must
+ * be, without any work for an operator. */
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
@@ -17,7 +17,7 @@ import { clearWorld, judge, loadWorld, runClients, settle } from "./lib.js";
 const VICTIM = "shard2";
 const MIB = 1 << 20;
 const WATERMARK = 24 * MIB;
-/* More than the load writes; near enough to the watermark that a server looks often. */
+/* More than the load writes; close enough to the watermark that a server checks often. */
 const ROOM = 3 * WATERMARK;
 const SKIP = noSmallDisk() || false;
 
@@ -31,12 +31,12 @@ const metric = async (name, shard = VICTIM) => (await api.metrics()).get(`dousha
 const readyz = () =>
   fetch(`${cluster.server.adminUrl}/readyz`).then(async (r) => ({ status: r.status, text: await r.text() }));
 const writable = async () => (await metric("shard_up")) === 1 && (await metric("shard_writable")) === 1;
-/* Run a load of SECONDS; STRIKE once it is under way, LOOK at what everybody sees while the shard takes no writes,
- * HEAL; then nothing may be missing, parked or left to do. */
+/* Runs a load of SECONDS; once it is under way STRIKE, then LOOK at what everybody sees while the
+ * shard takes no writes, then HEAL; afterwards nothing may be missing, parked or left to do. */
 async function suffer(t, name, { seconds = 5, strike, heal, look = sees }) {
   await clearWorld(cluster);
   const world = await loadWorld(cluster, { users: 200, videos: 50, chats: 1, name: `world-${name}` });
-  /* Somebody on the other shard, and somebody on this one. */
+  /* A user on the other shard, and one on this shard. */
   const [near, far] = [await api.register(nameOn("shard1", owner)), await api.register(nameOn(VICTIM, owner))];
   const before = await metric("shard_calls_total");
   const load = runClients(cluster, world, { name, seconds, clients: 16, mix: "33,23,11,6,20,1,7,3" });
@@ -71,14 +71,15 @@ async function suffer(t, name, { seconds = 5, strike, heal, look = sees }) {
     );
   assert.deepEqual(await cluster.sqlAll("SELECT kind FROM job WHERE parked <> 0"), []);
   assert.equal((await readyz()).text.includes("takes no writes"), false);
-  /* These two are none of the load's. */
+  /* These two do not belong to the load. */
   for (const table of ["user", "inbound", "follow", "follower", "chat", "message"])
     await cluster.sqlAll(`DELETE FROM ${table} WHERE user_id IN (${near.id}, ${far.id})`);
   const { violations, text } = await judge(cluster, history);
   assert.deepEqual(violations, {}, text);
 }
 
-/* Readers see all; writers are told; what the others write is done, its second half later. */
+/* Readers see everything; writers on the shard are told "busy"; what others write is done, its
+ * second half later. */
 async function sees(near, far) {
   await until("the shard to be read-only", async () => !(await writable()));
   assert.equal(await metric("shard_up"), 1);
@@ -93,13 +94,13 @@ async function sees(near, far) {
   assert.equal((await api.follow(far.token, near.id)).status_code, CODE.BUSY, "still");
 }
 
-test("a shard that is set read-only, and back", (t) =>
+test("a shard that is set to read-only and back", (t) =>
   suffer(t, "read-only", {
     strike: () => cluster.sql(VICTIM, "SET GLOBAL read_only = 1"),
     heal: () => cluster.sql(VICTIM, "SET GLOBAL read_only = 0"),
   }));
 
-test("a shard whose disk fills up takes no writes before it is full", { skip: SKIP }, async (t) => {
+test("a shard whose disk fills up takes no more writes before it is full", { skip: SKIP }, async (t) => {
   disk ??= await SmallDisk.under(cluster, VICTIM, ROOM);
   const report = () => cluster.sql(VICTIM, `CALL shard_report(${disk.free})`);
   await report();
@@ -111,7 +112,7 @@ test("a shard whose disk fills up takes no writes before it is full", { skip: SK
       await report();
     },
     heal: async () => {
-      assert.equal(await disk.empty(), false, "it never fell over");
+      assert.equal(await disk.empty(), false, "it did not crash");
       await report();
     },
   });
@@ -119,7 +120,7 @@ test("a shard whose disk fills up takes no writes before it is full", { skip: SK
   await cluster.sql(VICTIM, "DELETE FROM shard_health");
 });
 
-test("a shard whose disk is full, of which nobody knew", { skip: SKIP }, async (t) => {
+test("a shard whose disk is full without warning", { skip: SKIP }, async (t) => {
   disk ??= await SmallDisk.under(cluster, VICTIM, ROOM);
   const text = "x".repeat(250);
   const codes = new Map();
@@ -147,9 +148,9 @@ test("a shard whose disk is full, of which nobody knew", { skip: SKIP }, async (
   });
 });
 
-test("a shard whose durability is switched off while it is in use is refused within a look, and back", async () => {
+test("a shard whose durability is switched off while in use is refused after the next check, and used again when it is back on", async () => {
   const user = await api.register(nameOn(VICTIM, owner));
-  /* One connection, which is open: nothing is learned from opening another. */
+  /* One connection, which stays open: nothing is learned from opening another. */
   const server = await (await cluster.addServer({ db_pool_size: 1 })).start();
   const own = cluster.apiOf(server);
   const served = async () => (await own.user(user.token, user.id)).status_code === CODE.OK;
@@ -169,7 +170,7 @@ test("a shard whose durability is switched off while it is in use is refused wit
   assert.equal((await server.stop()).code, 0);
 });
 
-/* Let every new row of TABLE on the shard end in this error while WORK is done. */
+/* Makes every new row of TABLE on the shard fail with this error while WORK is done. */
 async function failing(table, errno, work) {
   await cluster.sql(
     VICTIM,
@@ -189,7 +190,7 @@ for (const [errno, what] of [
   [1114, "table full"],
   [1030, "the engine's own"],
 ])
-  test(`error ${errno}, ${what}, is the server's: second halves wait, first halves are "busy"`, async () => {
+  test(`error ${errno}, ${what}, is blamed on the server: second halves wait, first halves are "busy"`, async () => {
     const [near, far] = [await api.register(nameOn("shard1", owner)), await api.register(nameOn(VICTIM, owner))];
     const before = await failed();
     const put = await metric("relay_put_off_total", "shard1");
@@ -208,13 +209,13 @@ for (const [errno, what] of [
     await until("writes", async () => (await api.follow(far.token, near.id)).status_code === CODE.OK);
   });
 
-test("an error of the operation itself is counted against it", async () => {
+test("an error of the operation itself is blamed on the operation", async () => {
   const [near, far] = [await api.register(nameOn("shard1", owner)), await api.register(nameOn(VICTIM, owner))];
   const before = await failed();
   await failing("follower", 1048, async () => {
     assert.equal((await api.follow(near.token, far.id)).status_code, CODE.OK);
     await until("the relay to fail", async () => (await failed()) > before);
-    assert.ok(await writable(), "of nobody else's concern");
+    assert.ok(await writable(), "nobody else is affected");
   });
   await until("it to be delivered", async () => (await waiting(near)).length === 0);
 });

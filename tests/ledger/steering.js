@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Moves for movers that are to stop at a place each: which mover has a move says slot_move, and what becomes of the move is
- * what that mover needs to come to its place. So each has one move, mostly, and none is made in vain. */
+/* Moves for movers that must stop at one CALL each: slot_move tells which mover has which move, and
+ * each move gets the fate that its mover needs to reach its CALL. So each mover mostly has one move,
+ * and none is made in vain. */
 
 import { setTimeout as pause } from "node:timers/promises";
 import { slotOfId } from "../lib/checks.js";
@@ -9,31 +10,32 @@ import { Mover, movesToEnd, movesUnderWay, wishMove } from "../lib/mover.js";
 import { until } from "../lib/wait.js";
 import { MANY_MOVES_MS, expireClaims, isHeldBy, pidOf } from "./moves.js";
 
-/* So often moves are looked at: not so rarely that a phase is missed. */
+/* How often moves are looked at: often enough that no phase is missed. */
 const LOOK_MS = 100;
 
-/* While nobody has seen yet who makes a move, and until what is to be done to it is done. */
+/* Until it is known who does a move, and until what must be done to it is done. */
 const SLOW_ROWS_PER_S = 4;
 const KEEP_MS = 600000;
 
-/* One at a time, so that everybody has one. */
+/* One at a time, so that every mover gets one. */
 const STEERED_ARGS = ["--per-shard=32", "--threads=1"];
-/* Who has stopped keeps his claims until he is killed, or has slept for long enough. */
+/* A stopped mover keeps its claims until it is killed, or has slept for long enough. */
 const HELD_MS = 600000;
 
-/* The slot to which the rows of MOVE go. */
+/* The slot that the rows of MOVE go to. */
 const destinationOf = ({ kind, slot, own_slot, owner_id }) =>
   ({ move: slot, promote: own_slot, demote: slotOfId(owner_id) })[kind];
 
 const ownersOf = ({ kind, owner_id }) => (kind === "move" ? "1" : `user_id = ${owner_id}`);
 
-/* Change a row that was copied: what is compared afterwards differs, and the move begins anew. False: there is none yet. */
+/* Changes a row that was copied: the comparison then finds a difference, and the move starts over.
+ * False: there is none yet. */
 async function spoil(cluster, move) {
   const text = `UPDATE session SET seen_at = seen_at + 1 WHERE slot = ${destinationOf(move)} AND ${ownersOf(move)}; SELECT ROW_COUNT() AS n`;
   return (await cluster.sql(move.taker, text)).at(-1).n > 0;
 }
 
-/* A key in the journal, as a write leaves it. False: it is not kept yet. */
+/* Puts a key into the journal, as a write does. False: the journal is not kept yet. */
 async function write(cluster, move) {
   const text = `INSERT INTO slot_log (slot, tbl, owner, k1) SELECT u.slot, 'user', u.user_id, u.user_id
     FROM slot_fence AS f JOIN user AS u USING (slot) WHERE f.slot = ${move.slot} AND f.state = 'migrating' AND ${ownersOf(move)}
@@ -47,8 +49,9 @@ const CALLED_OFF = {
 };
 const DONE = { wishes: [["keeping", "finish"]] };
 
-/* What has to become of a move so that its mover calls a routine: what is wished for in which phase, what is done to it while
- * it is copied, and whether others take it over. Else it is done. */
+/* The fate that a move needs so that its mover calls a routine: what is requested in which phase,
+ * what is done to it while it is copied, and whether others take it over. Without an entry it just
+ * runs. */
 const FATES = {
   move_cancel: CALLED_OFF,
   move_sweep: CALLED_OFF,
@@ -66,11 +69,13 @@ const FATES = {
 };
 const fateOf = ({ routine }) => FATES[routine] ?? DONE;
 
-/* Where a mover stops first if it shall come to a routine: it gives a flip up that took longer than writers wait for one. */
+/* Where a mover must stop first to reach a routine: it gives up a flip that took longer than writers
+ * wait for one. */
 const VIA = { move_unlock: "move_lock:after:1" };
 const FLIP_MS = 100;
 
-/* Has the mover of CELL stopped at its place? One that is on its way there goes on when it is late enough. */
+/* Whether the mover of CELL has stopped at its CALL. One that has stopped on its way there continues
+ * when it is late enough. */
 function hasMet(cell) {
   const now = performance.now();
   if (!cell.mover.isStopped) return false;
@@ -82,7 +87,7 @@ function hasMet(cell) {
   return false;
 }
 
-/* Was it on its way, but had not got the lock, so that there was nothing to give up? */
+/* Whether it was on its way, but had not got the lock, so that there was nothing to give up. */
 const isPast = ({ viaAt, via, mover }) =>
   viaAt !== undefined && via === undefined && !mover.isStopped && /phase=keeping/.test(mover.text);
 
@@ -90,16 +95,15 @@ const isClaimed = ({ claimed_until }) => claimed_until > Date.now();
 
 export class Steering {
   asked = 0;
-  #done = new Set(); /* moves that were spoilt or written */
+  #done = new Set(); /* moves that were disturbed or written to */
   #halted = false;
   #ended = false;
   #running;
 
-  /**
-   * Start a mover for each of CELLS {routine, when}, and ask for moves of KINDS for them. next() resolves to {slot, from, to}
-   * of the next one, with the CALL to ask for it (`request`) if it is no move to another shard; to nothing: there is none.
-   * Those that need something special have theirs before the others come.
-   */
+  /** Starts a mover for each of CELLS {routine, when}, and requests moves of KINDS for them. next()
+   * resolves to {slot, from, to} of the next one, with the CALL that requests it (`request`) if it
+   * is not a move to another shard; to nothing: there is none. Movers that need something special
+   * get their moves before the others. */
   constructor(cluster, { cells, kinds, next }) {
     Object.assign(this, { cluster, cells, kinds, next });
     const special = cells.filter((cell) => fateOf(cell) !== DONE);
@@ -120,7 +124,7 @@ export class Steering {
     return this.cells.filter(({ ms }) => ms === undefined);
   }
 
-  /** Resolves when each mover has stopped at its place; its cell says after how many MS. */
+  /** Resolves when each mover has stopped at its CALL; its cell gets the time in MS. */
   async met() {
     const begun = performance.now();
     await until(
@@ -145,7 +149,7 @@ export class Steering {
       WHERE active IS NOT NULL AND claimed_until > ${Date.now()} AND ${isHeldBy(movers)}`);
   }
 
-  /* Ask for a move that suits those of IDLE, who have none. */
+  /* Requests a move that suits one of IDLE, the movers without a move. */
   async #ask(idle) {
     const route = await this.next();
     if (!route) return false;
@@ -171,7 +175,8 @@ export class Steering {
       await this.cluster.sql(giver, `CALL move_throttle(${slot}, 0)`);
   }
 
-  /* One look at all moves. Those of movers that have stopped, or that nobody has claimed, stay as they are until halt(). */
+  /* Looks at all moves once. Those of stopped movers, and unclaimed ones, stay as they are until
+   * halt(). */
   async #look() {
     const moves = (await movesUnderWay(this.cluster)).filter(({ kind }) => this.kinds.includes(kind));
     if (this.#halted) {
@@ -202,23 +207,23 @@ export class Steering {
 
   async #run() {
     while (!this.#ended) {
-      await this.#look().catch(() => {}); /* a shard that is down is looked at the next time */
+      await this.#look().catch(() => {}); /* a shard that is down is looked at next time */
       await pause(LOOK_MS);
     }
   }
 
-  /** Ask for no more, and let all that go on be done. */
+  /** Requests no more, and lets all that are under way finish. */
   halt() {
     this.#halted = true;
   }
 
-  /** Wait until all are over, too. */
+  /** Also waits until all are over. */
   async over() {
     this.halt();
     await movesToEnd(this.cluster, { timeoutMs: MANY_MOVES_MS });
   }
 
-  /** Look at them no more. */
+  /** Stops looking at them. */
   async end() {
     this.#ended = true;
     await this.#running;

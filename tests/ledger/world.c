@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The load of the ledger test: who there is, and their tokens. */
+/* The load of the ledger test: users and videos, and tokens. */
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 
 #define TOKEN_LIFETIME_S 86400
 
-/* Takes TOKEN over. */
+/* Takes ownership of TOKEN. */
 static void add_user(struct load_world *world, uint64_t id,
                      char *token) // NOLINT(readability-non-const-parameter)
 {
@@ -44,7 +44,7 @@ static bool sign(const struct jwt_keys *keys, uint64_t id, const char *session,
     return *token != NULL;
 }
 
-/* The index of the user whose id TEXT is; n_users: there is none. */
+/* The index of the user with the id TEXT; n_users: none. */
 static size_t user_of(const struct load_world *world, const char *text)
 {
     uint64_t id = strtoull(text, NULL, 10);
@@ -77,7 +77,7 @@ static bool read_chat(struct load_world *world, const char *owner, const char *p
            chat.owner != chat.peer;
 }
 
-/* Understand one line. */
+/* Parses one line. */
 static bool read_line(struct load_world *world, const struct jwt_keys *keys, char *line)
 {
     char *rest = line;

@@ -54,8 +54,8 @@ export const NO_RATES = Object.fromEntries(
   ].map((name) => [`rate_${name}`, 0]),
 );
 
-/** Options of a server for uploads. Other servers have no programs to examine them with: a server tries the
- * programs at its start, and each takes a tenth of a second to print its version. */
+/** Options of a server for uploads. Other servers have no media programs: a server runs each of them
+ * at its start, and printing its version takes a tenth of a second. */
 export const UPLOADS = { ffmpeg_path: "/usr/bin/ffmpeg", ffprobe_path: "/usr/bin/ffprobe" };
 
 const LOG_BYTES_MAX = 128 << 20;
@@ -184,7 +184,7 @@ export class Server {
     return this.logText();
   }
 
-  /** Ask it to end; resolves to {code, signal}. */
+  /** Asks it to exit; resolves to {code, signal}. */
   async stop(timeoutMs = PATIENCE_MS) {
     if (this.running) this.child.kill("SIGTERM");
     const timer = setTimeout(() => this.child.kill("SIGKILL"), timeoutMs);
@@ -203,7 +203,7 @@ export class Cluster {
   /** Functions that clean up what a test has added, after all shards have ended. */
   ending = [];
   contract = new Contract();
-  /** scripts/demo of the version that the cluster is of. */
+  /** scripts/demo of the version that the cluster runs. */
   script = join(ROOT, "scripts", "demo");
   #apis = [];
   #columns;

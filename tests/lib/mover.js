@@ -11,7 +11,7 @@ import { movingTables, owners } from "./rows.js";
 import { SHARDCTL } from "./shardctl.js";
 import { until } from "./wait.js";
 
-/* Slots that ids name; those above are users' own. */
+/* Slots that ids contain; those above are users' own. */
 const SHARED_SLOTS = 1024;
 
 let movers = 0;
@@ -98,7 +98,7 @@ export async function moveOf(cluster, shard, slot) {
   return rows.filter((row) => row.slot === slot).at(-1);
 }
 
-/** Ask for a move by SQL alone. */
+/** Requests a move by SQL alone. */
 export const requestMove = (cluster, slot, from, to, keepMs = 0) =>
   cluster.sql(from, `CALL move_request(${slot}, '${to}', ${keepMs})`);
 
@@ -109,7 +109,7 @@ export const wishMove = (cluster, from, slot, wish) =>
     () => false,
   );
 
-/** Wait until the newest move of SLOT is in one of PHASES; answers it. */
+/** Waits until the newest move of SLOT is in one of PHASES; returns it. */
 export const untilMove = (cluster, shard, slot, phases, options) =>
   until(
     `move of slot ${slot} to be ${phases}`,
@@ -127,7 +127,7 @@ export const untilMove = (cluster, shard, slot, phases, options) =>
 /** The moves of all shards that are not over. */
 export const movesUnderWay = (cluster) => cluster.sqlAll("SELECT * FROM slot_move WHERE active IS NOT NULL");
 
-/** Wait until every move is over, whichever mover makes it. */
+/** Waits until every move is over, whichever mover does it. */
 export const movesToEnd = (cluster, { timeoutMs } = {}) =>
   until(
     "all moves to end",
@@ -161,8 +161,8 @@ const OWNER_COLUMNS = {
   outbox: "actor_id",
 };
 
-/* The same of users with slots of their own: each of those slots is owned and has its partitions, and nothing of its owner is
- * left in the slot of his id. */
+/* The same for users with own slots: each of those slots is owned and has its partitions, and
+ * nothing of its owner is left in the slot of the owner's id. */
 async function assertOwnersAtRest(cluster, owner) {
   const homes = await cluster.sqlAll(`SELECT DISTINCT own_slot FROM owner_home JOIN slot_fence AS f USING (slot)
     WHERE f.state IN ('owned', 'migrating') ORDER BY own_slot`);
@@ -170,7 +170,7 @@ async function assertOwnersAtRest(cluster, owner) {
   assert.deepEqual(
     own,
     [...new Set(homes.map(({ own_slot }) => own_slot))].sort((a, b) => a - b),
-    "own slots have owners, and these have them",
+    "own slots have owners, and those have them",
   );
   const left = await cluster.sqlAll(
     Object.entries(OWNER_COLUMNS)
@@ -182,19 +182,18 @@ async function assertOwnersAtRest(cluster, owner) {
       .join(" UNION ALL "),
   );
   assert.deepEqual(left, [], "rows that owners left behind");
-  // A demotion that was called off raised the slot above the epoch by which its partitions are named.
+  // A demotion that was cancelled raised the slot above the epoch by which its partitions are named.
   const parts =
     await cluster.sqlAll(`SELECT p.partition_name AS name, GROUP_CONCAT(p.table_name) AS tables FROM information_schema.partitions AS p
     LEFT JOIN slot_fence AS f ON p.partition_name REGEXP CONCAT('^s', f.slot, '_e[0-9]+$') AND f.state = 'owned'
       AND f.epoch >= SUBSTRING_INDEX(p.partition_name, '_e', -1)
     WHERE p.table_schema = 'doushard' AND p.partition_name <> 'shared' AND f.slot IS NULL GROUP BY 1`);
-  assert.deepEqual(parts, [], "partitions of nobody");
+  assert.deepEqual(parts, [], "partitions without a slot");
 }
 
-/**
- * What must hold of slots when no move is under way: each of SLOTS is owned by exactly one shard, whose fence nothing is
- * left in; no other shard has a row or a journal of it. Returns the owners.
- */
+/** What must hold for slots when no move is under way: each of SLOTS is owned by exactly one shard,
+ * and its fence has nothing left of a move; no other shard has a row or a journal of it. Returns the
+ * owners. */
 export async function assertAtRest(cluster, slots = SHARED_SLOTS) {
   const owner = await owners(cluster);
   assert.equal([...owner.keys()].filter((slot) => slot < SHARED_SLOTS).length, slots, "every slot is owned");

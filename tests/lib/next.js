@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The next version of everything, made from this one by edits: a step of the tables with a new column, a
- * batch that takes a field more and answers a column more, a routine with an argument more, helpers that
- * change incompatibly together with the table that they keep in the session, and a server that needs all of
- * it. */
+/* The next version of everything, made from this one by edits: a migration that adds a column, a
+ * batch that takes another field and returns another column, a routine with another argument,
+ * helpers that change incompatibly together with their table in the session, and a server that needs
+ * all of it. */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -54,7 +54,7 @@ SELECT 2,
        COALESCE(@schema_checksum, '');
 `;
 
-/* An added field, kept in the added column; a column more in the answer. */
+/* An added field, stored in the added column; another column in the answer. */
 function noteKeys(files) {
   const file = "idem/idem_claim.sql";
   raise(files, file);
@@ -116,8 +116,8 @@ export function nextProcedures(files) {
 
 const TABLE = /(FROM|JOIN|INTO|UPDATE|EXISTS)(\s+)op\b(?=\s+AS\b|\s*[(;])/g;
 
-/** The table op of the session with another column and under a new name, and so all helpers that use it or
- * call one that does: a helper's caller is to know by its name which table it means. */
+/** The session's table op with another column and a new name, and so all helpers that use it or call
+ * one that does: the name of a helper tells its callers which table it means. */
 export function nextHelpers(files) {
   const helpers = [...files.keys()].filter((file) => /\/_\w+\.sql$/.test(file));
   const nameOf = (file) => file.replace(/^.*\/|\.sql$/g, "");
@@ -141,7 +141,7 @@ export function nextHelpers(files) {
   return next;
 }
 
-/* The server that needs them; the order of procs.def stays, so that few objects are made again. */
+/* The server that needs them; the order of procs.def stays, so that few objects are compiled again. */
 const EDITS = [
   ["shard/proc.h", /(#define SCHEMA_VERSION) 1\n/, "$1 2\n"],
   ["shard/procs.def", /^(PROC\(VIEWER_FLAGS, "viewer_flags)(", OWNER, )5(, READS, )\d+\)/m, "$1_2$26$31)"],
@@ -184,8 +184,8 @@ const writeAll = (dir, files) => {
 };
 const namesBelow = (dir, ending) => readdirSync(dir, { recursive: true }).filter((name) => name.endsWith(ending));
 
-/* Build the server of the tree DIR, a changed copy of ROOT, which is built in BUILD: only the objects COMPILED are made
- * again. Resolves to its path. */
+/* Builds the server of the tree DIR, a changed copy of ROOT, which is built in BUILD: only the
+ * objects COMPILED are made again. Resolves to its path. */
 async function buildCopy(build, dir, compiled) {
   const to = join(dir, basename(build));
   for (const part of ["server", "shard"]) cpSync(join(build, part), join(to, part), { recursive: true });

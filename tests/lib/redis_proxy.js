@@ -50,9 +50,9 @@ function commands(bytes) {
 
 export class RedisProxies {
   isCut = false;
-  /** Share of writes and markers that are lost. */
+  /** The share of writes and markers that are lost. */
   loses = 0;
-  /** How long fills are delayed at most; they are answered at once, and nothing else waits. */
+  /** The longest delay of fills; they are answered at once, and nothing else waits. */
   fillMs = 0;
   lost = 0;
   #servers = [];

@@ -34,13 +34,13 @@ const accountOf = (cnf) =>
       .map(([, name, text]) => [name, text]),
   );
 
-/* DELIMITER is a word of the client: the server sees by itself where a compound statement ends. */
+/* DELIMITER is for the client: the server finds the end of a compound statement itself. */
 const withoutDelimiters = (text) =>
   text.replaceAll(/^DELIMITER (\S+)\n([^]*?)^DELIMITER ;$/gm, (_, mark, statements) =>
     statements.replaceAll(mark, ";"),
   );
 
-/* What a query brought, as a list of result sets {names, rows}: of one statement or of several. */
+/* The results of a query, of one statement or several, as a list of result sets {names, rows}. */
 function setsOf(results, fields) {
   const isOne = fields?.[0] && !Array.isArray(fields[0]);
   const pairs = isOne ? [[results, fields]] : [results].flat().map((rows, i) => [rows, fields?.[i]]);
@@ -52,7 +52,8 @@ function setsOf(results, fields) {
 const said = ({ errno, sqlState, sqlMessage, message }) =>
   new Error(`SQL failed: ${sqlState ? `ERROR ${errno} (${sqlState}): ${sqlMessage}` : message}`);
 
-/* Run statements on a connection of their own: each start of the client `mariadb` costs more than what tests ask. */
+/* Runs statements on a connection of their own: starting the client `mariadb` each time would cost
+ * more than what tests ask. */
 const ask = (account, text, timeoutMs) =>
   new Promise((resolve, reject) => {
     const connection = createConnection({

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A server of which one call at a time fails: allocations or calls of the system, of all threads and libraries,
- * counted from a moment on (tests/torture/fail.c). */
+/* A server in which one call at a time fails: memory allocations or system calls of all threads and
+ * libraries, counted from a moment on (tests/torture/fail.c). */
 
 import assert from "node:assert/strict";
 import {
@@ -20,7 +20,7 @@ import { buildDir } from "./cluster.js";
 import { uniqueClip } from "./media.js";
 import { until } from "./wait.js";
 
-/** What may fail. */
+/** The kinds of calls that may fail. */
 export const KINDS = { memory: 1, system: 2 };
 
 /* struct control of fail.c. */
@@ -30,14 +30,14 @@ const FAILED = 12;
 const WHAT = 16;
 const BYTES = 512;
 
-/* The loader of the C library forgets what it has when it cannot load. */
+/* The C library's loader does not recover if it cannot load. */
 const LEAKS = "leak:dl_open_worker_begin\n";
 
 /* More calls than any request makes. */
 const MANY = 2 ** 40;
 
 export class Torture {
-  /** A server of CLUSTER with OPTIONS, of which nothing fails yet. */
+  /** A server of CLUSTER with OPTIONS, in which nothing fails yet. */
   static async on(cluster, options) {
     const torture = new Torture();
     const path = join(cluster.dir, "torture");
@@ -83,13 +83,13 @@ export class Torture {
     this.#countdown(BigInt(n));
   }
 
-  /** The call that has failed since begin(), "" if none has. */
+  /** The call that has failed since begin(), or "". */
   failed() {
     const bytes = this.#read();
     return bytes[FAILED] === 0 ? "" : bytes.toString("utf8", WHAT, bytes.indexOf(0, WHAT));
   }
 
-  /** Nothing fails any more; failed(). The calls since begin() are counted in `calls`. */
+  /** Nothing fails any more; returns failed(). `calls` is then the number of calls since begin(). */
   end() {
     if (this.asked !== 0) this.calls = this.asked - Number(this.#read().readBigInt64LE(COUNTDOWN));
     this.asked = 0;
@@ -105,7 +105,7 @@ export class Torture {
     return this.calls;
   }
 
-  /** What the server has open, as sorted texts: connections look alike. */
+  /** What the server has open, as sorted texts; all connections look alike. */
   open() {
     const dir = `/proc/${this.server.pid}/fd`;
     return readdirSync(dir)
@@ -119,8 +119,8 @@ export class Torture {
       .sort();
   }
 
-  /** Resolves once the server has no file open that is not in BEFORE (of open()), no temporary one, and at most MORE
-   * connections more. */
+  /** Resolves once the server has no file open that is not in BEFORE (from open()), no temporary
+   * file, and at most MORE additional connections. */
   async isClosed(before, more) {
     const split = (names) => [
       names.filter((name) => name !== "socket"),
@@ -140,9 +140,9 @@ export class Torture {
   }
 }
 
-/* ---- What is tortured ---- */
+/* ---- The requests that are tortured ---- */
 
-/* Calls without which nobody can be answered: the client is told by the end of its connection. */
+/* Calls without which no answer is possible: the client sees the end of its connection. */
 const SILENT = [
   [
     / in (doushard_torture\S+ strn?dup < )?libmicrohttpd\./,
@@ -152,13 +152,13 @@ const SILENT = [
   [/^calloc on port 0 in doushard_torture\S+ +< libmicrohttpd/, "a connection begins: there is none yet"],
 ];
 
-/* The request was right: nothing else can be said of it. */
+/* The request was right, so that no other answer is allowed. */
 const TRUE_ANSWERS = [CODE.OK, CODE.BUSY, CODE.UNAVAILABLE, CODE.UNKNOWN, CODE.INTERNAL];
 
-/* A connection to the server that the failing call was about. */
+/* Whether the failing call was about a connection to the server. */
 const isOwn = (what, port) => what.includes(` on port ${port} `);
 
-/* What a request was answered; null when its connection ended and might. */
+/* The answer of a request; null if its connection ended and was allowed to. */
 async function answerOf(torture, request) {
   try {
     const json = await request();
@@ -172,7 +172,8 @@ async function answerOf(torture, request) {
   }
 }
 
-/* A shard to which no connection could be made is left alone for a moment, and said to be unavailable. */
+/* A shard to which no connection could be opened is left alone for a moment, and counts as
+ * unavailable. */
 const soon = (what, ask) =>
   until(what, async () => {
     const json = await ask();
@@ -185,8 +186,9 @@ const done = async (what, ask) => {
   return json;
 };
 
-/* Ask for a reload; resolves to the counter that has gone up. Who asks makes calls, too: the log tells of the end, and
- * only where a call has failed, which may have been the log's, the counters are asked. */
+/* Requests a reload; resolves to the counter that has risen. Asking for counters makes calls, too:
+ * the log shows the end, and the counters are read only if a call has failed, which may have been
+ * the log's. */
 async function reload(torture, counts) {
   const before = torture.server.logText().length;
   const lines = () => torture.server.logText().slice(before);
@@ -204,7 +206,7 @@ async function reload(torture, counts) {
   });
 }
 
-/* What prepares a reload: a file with an option that every answer shows. */
+/* Prepares a reload: a file with an option that shows in every answer. */
 function reloads(torture) {
   const { api } = torture;
   const count = (name) => api.metric(`doushard_config_${name}_total`);
@@ -214,7 +216,7 @@ function reloads(torture) {
     const { headers } = await api.send("GET", "/ping", { fresh: true, headers: { Origin: origin(n) } });
     return headers["access-control-allow-origin"] === origin(n);
   };
-  let last = 0; /* in force */
+  let last = 0; /* applied */
   let drawn = 0;
   const write = () => {
     drawn += 1;
@@ -231,8 +233,8 @@ function reloads(torture) {
         return answer;
       },
       async look(answer) {
-        assert.equal(await inForce(next), answer === "reloads", "what was counted is so");
-        assert.ok(last === 0 || (await inForce(last)), "what was in force stays");
+        assert.equal(await inForce(next), answer === "reloads", "what was counted is applied");
+        assert.ok(last === 0 || (await inForce(last)), "what was applied before stays");
         last = write();
         assert.equal(await reload(torture, counts), "reloads", "the next one");
         assert.ok(await inForce(last));
@@ -241,7 +243,8 @@ function reloads(torture) {
   };
 }
 
-/** The requests by name: each prepares what it needs, and gives a request and what looks at its answer. */
+/** The requests by name: each prepares what it needs, and returns a request and a check of its
+ * answer. */
 export function requests(torture, user, video) {
   const { api } = torture;
   const send = async (method, path, options) => (await api.send(method, path, { fresh: true, ...options })).json;
@@ -261,7 +264,7 @@ export function requests(torture, user, video) {
       };
     },
     async upload() {
-      /* There is none for a moment where the file system could not be asked. */
+      /* There is none for a moment if the file system could not be queried. */
       await until("room for uploads", async () => (await api.metric("doushard_media_free_bytes")) > 0);
       const title = uniqueName("torture");
       const multipart = [
@@ -302,7 +305,7 @@ export function requests(torture, user, video) {
     },
     async feed() {
       const query = { token: user.token };
-      /* Any of them: after many uploads the first is on a later page. */
+      /* Any of them: after many uploads the first one is on a later page. */
       const has = ({ video_list }) => video_list.some(({ author }) => author.id === user.id);
       return {
         request: () => send("GET", "/douyin/feed/", { query }),
@@ -316,7 +319,7 @@ export function requests(torture, user, video) {
   };
 }
 
-/** One call of KIND, the N-th, fails in a request that PREPARE makes. False: no call was the N-th. */
+/** Makes the N-th call of KIND fail in a request that PREPARE makes. False: there was no N-th call. */
 export async function failOne(torture, prepare, kind, n) {
   const { request, look } = await prepare();
   let answer;
@@ -324,7 +327,7 @@ export async function failOne(torture, prepare, kind, n) {
   try {
     answer = await answerOf(torture, request);
     torture.end();
-    assert.ok(torture.server.running, "the server runs");
+    assert.ok(torture.server.running, "the server still runs");
     await look(answer);
   } catch (error) {
     throw new Error(`${kind} ${n}: ${error.message}\nanswer: ${JSON.stringify(answer)}\nfailed: ${torture.end()}`, {
@@ -334,8 +337,8 @@ export async function failOne(torture, prepare, kind, n) {
   return torture.failed() !== "";
 }
 
-/** How many calls of KIND a request that is done makes, which PREPARE makes, once everything is warm: the fewer of two,
- * because what the server does beside it is counted, too. */
+/** How many calls of KIND a successful request of PREPARE makes, once everything is warm: the fewer
+ * of two, since what the server does in the background is counted as well. */
 export async function countOf(torture, prepare, kind) {
   const counts = [];
   const one = async () => {
