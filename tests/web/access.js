@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Who sees nothing, has no pointer, or reads Chinese. */
+/* Users who cannot see, who use the keyboard only, or who read Chinese. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -11,7 +11,7 @@ import { clip } from "../lib/media.js";
 
 /* What axe finds that would keep somebody from using the page. */
 async function seriousFaults(page) {
-  /* The colours of what is still moving are not those that are read. */
+  /* While something moves, its colours are not yet those that users read. */
   await page.evaluate(() =>
     Promise.all(
       document
@@ -89,7 +89,7 @@ export function access(people, { layout }) {
     });
 
   if (layout === "desktop")
-    test("everything can be done by keys alone", async () => {
+    test("everything can be done with the keyboard alone", async () => {
       const page = await people.somebody();
       const { keyboard } = page;
       const playing = () => shown(page).locator("video");
@@ -117,7 +117,7 @@ export function access(people, { layout }) {
       await shown(page).getByRole("button", { name: "Mute", exact: true }).waitFor();
       assert.equal(await playing().evaluate(({ muted }) => muted), false);
 
-      /* A like asks for an account, whose dialog has the focus and gives it back. */
+      /* A like asks for an account; the dialog takes the focus and gives it back. */
       await tabTo(page, "Mute");
       await keyboard.press("l");
       await page.getByRole("dialog").waitFor();
@@ -149,7 +149,7 @@ export function access(people, { layout }) {
       await page.getByRole("dialog").waitFor({ state: "detached" });
     });
 
-  test("a clip goes on where it is told to", async () => {
+  test("the position of a clip can be set", async () => {
     const page = await people.somebody();
     await plays(page);
     await page.keyboard.press("Space");
@@ -160,7 +160,7 @@ export function access(people, { layout }) {
   });
 
   if (layout === "phone")
-    test("how to go on is said until somebody does", async () => {
+    test("how to get to the next clip is shown until somebody does it", async () => {
       const page = await people.somebody();
       await plays(page);
       const hint = page.getByText("Swipe up for the next clip");
@@ -187,7 +187,7 @@ export function access(people, { layout }) {
     await page.getByLabel("Write a comment").waitFor();
   });
 
-  test("the page speaks Chinese to who prefers it, and the other language when told so", async () => {
+  test("the page is in Chinese for users who prefer it, and can be switched to the other language", async () => {
     const page = await people.somebody({ locale: "zh-CN" });
     await plays(page);
     assert.equal(await page.locator("html").getAttribute("lang"), "zh-CN");
@@ -206,11 +206,11 @@ export function access(people, { layout }) {
     assert.equal(await background(), "rgb(246, 245, 243)");
   });
 
-  test("who asked for less motion gets less", async () => {
+  test("users who prefer less motion get less", async () => {
     const page = await people.somebody({ reducedMotion: "reduce" });
     await plays(page);
     const first = await shown(page).getAttribute("data-id");
-    /* One frame after the key the next slide is there: nothing scrolled. */
+    /* One frame after the key press the next slide is there: nothing has scrolled. */
     const next = await page.evaluate(
       () =>
         new Promise((done) => {
@@ -226,7 +226,7 @@ export function access(people, { layout }) {
     assert.notEqual(await shown(page).getAttribute("data-id"), first);
   });
 
-  test("no page complained", async () => {
+  test("no page reported an error", async () => {
     people.assertQuiet();
     await people.goHome();
   });

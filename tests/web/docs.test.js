@@ -30,7 +30,7 @@ const field = (box, parameter) =>
     .locator("tr", { has: page.locator(".parameter__name", { hasText: new RegExp(`^${parameter}`) }) })
     .locator("input")
     .first();
-/** Sends what is filled in; resolves to the answer as the page shows it. */
+/** Sends the filled-in form; resolves to the answer as the page shows it. */
 async function execute(box) {
   await box.getByRole("button", { name: "Execute" }).click();
   const live = box.locator(".live-responses-table .response");
@@ -61,7 +61,7 @@ test("an account can be made", async () => {
   ({ token } = answer);
 });
 
-test("with its token behind Authorize, who asks is known", async () => {
+test("with its token entered under Authorize, the caller is known", async () => {
   await page.getByRole("button", { name: "Authorize" }).first().click();
   const dialog = page.locator(".auth-container");
   await dialog.locator("input").fill(token);
@@ -84,4 +84,4 @@ test("the feed can be read", async () => {
   assert.equal(video_list[0].author.name, name);
 });
 
-test("nothing was asked of another host, and nothing refused by the page's policy", () => people.assertQuiet());
+test("nothing was requested from another host, and the page's policy blocked nothing", () => people.assertQuiet());

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Every view of the page, in both languages and layouts, into var/screenshots: English in dark, Chinese in
- * light. With SCREENSHOTS_README those that README shows go to tests/web/screenshots, too. */
+/* Every view of the page, in both languages and layouts, into var/screenshots: English in dark
+ * colours, Chinese in light ones. With SCREENSHOTS_README those that README shows are also written
+ * to tests/web/screenshots. */
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
@@ -12,7 +13,7 @@ import { Cluster, ROOT, UPLOADS } from "../lib/cluster.js";
 const OUT = join(ROOT, "var", "screenshots");
 const IN_REPOSITORY = join(ROOT, "tests", "web", "screenshots");
 const LOOKS = { en: { locale: "en-US", colorScheme: "dark" }, zh: { locale: "zh-CN", colorScheme: "light" } };
-/* Names as below, and how each is called in the repository. */
+/* The names used below, and the file names in the repository. */
 const SHOWN_IN_README = new Map([
   ["desktop-en-feed", "desktop"],
   ["phone-en-feed", "phone"],
@@ -20,7 +21,7 @@ const SHOWN_IN_README = new Map([
   ["desktop-en-profile", "profile"],
 ]);
 
-/* Who is shown, and a clip; what they did, scripts/seed has done. */
+/* The people who are shown, and a clip; scripts/seed has done what they did. */
 async function seeded(api) {
   const names = ["demo1", "harbour walks", "六点厨房"];
   const users = await Promise.all(
@@ -35,7 +36,7 @@ const goTo = (page, place) =>
     location.hash = hash;
   }, place);
 
-/* All pictures in sight are there; the others may be left until somebody looks at them. */
+/* Waits until all visible pictures are loaded; others may load later. */
 const pictures = (page) =>
   page.waitForFunction(() =>
     [...document.images].every((image) => {
@@ -45,11 +46,11 @@ const pictures = (page) =>
     }),
   );
 
-/* As people do it there: a finger leaves nothing that hovers, and no focus. */
+/* Like users do there: a finger leaves no hover and no focus. */
 const press = (target, { layout }) => (layout === "phone" ? target.tap() : target.click());
 const leave = (page, scene) => press(page.getByRole("dialog").locator(".dialog-head button"), scene);
 
-/* What a visitor sees, in order; each begins where the one before has ended. */
+/* What a visitor sees, in order; each step starts where the one before ended. */
 const OF_VISITORS = {
   feed: async (page, { layout }) => {
     await plays(page);
@@ -183,11 +184,11 @@ const OF_USERS = {
   },
 };
 
-/* What no phone has. */
+/* What phones do not have. */
 const ON_DESKTOP = new Set(["keys"]);
 
 async function shoot(page, name) {
-  await page.mouse.move(0, 0); /* what it rested on looks different */
+  await page.mouse.move(0, 0); /* an element under the pointer looks different */
   await pictures(page);
   await page.screenshot({ path: join(OUT, `${name}.png`), animations: "disabled" });
   const kept = process.env.SCREENSHOTS_README && SHOWN_IN_README.get(name);

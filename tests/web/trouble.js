@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the page says when something does not work, and what is left of what was begun. */
+/* What the page says when something fails, and what is left of what the user had begun. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -8,11 +8,11 @@ import { uniqueName } from "../lib/api.js";
 import { fillIn, leaveChat, nav, openSettings, plays, shown, signUp } from "../lib/browser.js";
 import { masked } from "../lib/media.js";
 
-/* More than JavaScript's numbers hold: 2^53 + 1 would become 2^53. */
+/* Larger than the integers of JavaScript's numbers: 2^53 + 1 would become 2^53. */
 const EXACT = "9007199254740993";
 
 export function trouble(people, { api, server, layout }) {
-  test("a wrong password is said in words, in the page's language, and where", async () => {
+  test("a wrong password is reported in words, in the page's language, next to the form", async () => {
     const { name } = await api.register();
     for (const [locale, logIn, words] of [
       ["en-US", "Log in", "Wrong username or password."],
@@ -26,7 +26,7 @@ export function trouble(people, { api, server, layout }) {
       await dialog.locator("[name=password]").press("Enter");
       const alert = dialog.getByRole("alert");
       await alert.getByText(words).waitFor();
-      assert.equal(await alert.textContent(), words, "no number: nothing went wrong in the service");
+      assert.equal(await alert.textContent(), words, "no request id: nothing went wrong in the service");
       assert.deepEqual(
         await dialog.locator("[aria-invalid=true]").evaluateAll((fields) => fields.map(({ name: field }) => field)),
         ["username", "password"],
@@ -34,7 +34,7 @@ export function trouble(people, { api, server, layout }) {
     }
   });
 
-  test("an error of the service has the request's number, for who looks for it", async () => {
+  test("an error of the service shows the request's id, for finding it in the log", async () => {
     const page = await people.somebody({ path: "/#/me" });
     await page.route("**/douyin/user/login/", (route) =>
       route.fulfill({
@@ -52,7 +52,7 @@ export function trouble(people, { api, server, layout }) {
     await number.waitFor();
   });
 
-  test("a password that is thought up here is long enough, and the name is not sent before", async () => {
+  test("a new password must be long enough, and nothing is sent before", async () => {
     const page = await people.somebody({ path: "/#/me" });
     let sent = 0;
     page.on("request", (request) => {
@@ -83,7 +83,7 @@ export function trouble(people, { api, server, layout }) {
     await plays(page);
   });
 
-  test("what cannot be shown is tried again by itself, and the way back stays", async () => {
+  test("what cannot be shown is retried automatically, and the way back stays", async () => {
     const { id, name } = await api.register();
     const page = await people.somebody({ quiet: true });
     await plays(page);
@@ -104,7 +104,7 @@ export function trouble(people, { api, server, layout }) {
     await page.getByRole("heading", { name }).waitFor();
   });
 
-  test("a clip without a title, or a title without a clip, is said where it is missing", async () => {
+  test("a missing title or a missing clip is reported where it is missing", async () => {
     const page = await people.somebody({ path: "/#/upload" });
     const post = page.getByRole("button", { name: "Post", exact: true });
     await post.click();
@@ -115,10 +115,10 @@ export function trouble(people, { api, server, layout }) {
     await post.click();
     await page.getByText("It needs a title.").waitFor();
     assert.equal(await page.evaluate(() => document.activeElement.name), "title");
-    assert.equal(await page.getByRole("dialog").count(), 0, "nothing was asked of anybody yet");
+    assert.equal(await page.getByRole("dialog").count(), 0, "nothing was sent yet");
   });
 
-  test("a file that is no clip is refused in words, and its title is kept", async () => {
+  test("a file that is not a clip is refused in words, and its title is kept", async () => {
     const page = await people.somebody({ path: "/#/upload" });
     const choose = (name, buffer) => page.locator("input[type=file]").setInputFiles({ name, mimeType: "", buffer });
     await choose("notes.txt", Buffer.from("no clip"));
@@ -134,7 +134,7 @@ export function trouble(people, { api, server, layout }) {
   test("an upload can be cancelled", async () => {
     const { name, password } = await api.register();
     const page = await people.somebody({ path: "/#/upload" });
-    /* It does not get to the service before it is cancelled. */
+    /* It is cancelled before it reaches the service. */
     await page.route("**/douyin/publish/action/", () => {});
     await page
       .locator("input[type=file]")
@@ -147,7 +147,7 @@ export function trouble(people, { api, server, layout }) {
     await page.getByRole("button", { name: "Post", exact: true }).waitFor();
   });
 
-  test("ids are passed on as they came, digit by digit, whatever titles look like", async () => {
+  test("ids are passed on digit by digit, whatever titles look like", async () => {
     const page = await people.somebody();
     await plays(page);
     const title = 'he said "id": 12345678901234567890, "video_id":1';
@@ -176,7 +176,7 @@ export function trouble(people, { api, server, layout }) {
     assert.equal(asked, EXACT);
   });
 
-  test("a page of the feed with nothing new ends it", async () => {
+  test("a page of the feed with nothing new is the end", async () => {
     const page = await people.somebody();
     await page.unrouteAll();
     let pages = 0;
@@ -195,14 +195,14 @@ export function trouble(people, { api, server, layout }) {
     assert.equal(await page.locator("article.slide").count(), 1);
   });
 
-  test("a session that is over is said, and what was begun goes on after the next login", async () => {
+  test("an expired session is reported, and what was begun goes on after the next login", async () => {
     const { name, password, token } = await api.register();
     const page = await people.somebody();
     await plays(page);
     await page.keyboard.press("l");
     await fillIn(page, name, password);
     await shown(page).getByRole("button", { name: /^Like/, pressed: true }).waitFor();
-    /* A change of the password ends all sessions. */
+    /* A change of password ends all sessions. */
     await api.send("POST", "/douyin/user/password/", {
       form: { token, old_password: password, new_password: "another" },
     });
@@ -213,7 +213,7 @@ export function trouble(people, { api, server, layout }) {
     await shown(page).getByRole("button", { name: /^Like/, pressed: false }).waitFor();
   });
 
-  test("another password takes the place of the old one, here and nowhere else", async () => {
+  test("a new password replaces the old one, and the page stays logged in", async () => {
     const { name, password } = await api.register();
     const page = await people.somebody({ path: "/#/me" });
     await page.getByRole("main").getByRole("button", { name: "Log in" }).click();
@@ -237,13 +237,13 @@ export function trouble(people, { api, server, layout }) {
     );
     const { token } = await api.login(name, "another-one");
     assert.ok(token);
-    /* The page has the session that was opened for it. */
+    /* The page has the session that the change opened. */
     await page.reload();
     await page.getByRole("heading", { name }).waitFor();
     assert.equal(await page.getByRole("dialog").count(), 0);
   });
 
-  test("what a browser closes without asking can be opened again", async () => {
+  test("a dialog that the browser closes without asking can be opened again", async () => {
     const page = await people.somebody();
     await plays(page);
     const comments = page.getByRole("dialog", { name: "Comments" });
@@ -258,7 +258,7 @@ export function trouble(people, { api, server, layout }) {
     }
   });
 
-  test("with the service gone it is said, what was written stays, and is sent once when it is back", async () => {
+  test("an unreachable service is reported, what was written stays, and is sent once when the service is back", async () => {
     const user = await api.register();
     const peer = await api.register();
     const page = await people.somebody({ quiet: true });
@@ -297,7 +297,7 @@ export function trouble(people, { api, server, layout }) {
     assert.equal(comment_list.filter(({ content }) => content === "Unsent").length, 1);
   });
 
-  test("a message whose answer was lost is sent again under the same key, and is there once", async () => {
+  test("a message whose answer was lost is sent again with the same key, and stored once", async () => {
     const user = await api.register();
     const peer = await api.register();
     const page = await people.somebody({ quiet: true, path: `/#/chat/${peer.id}` });
@@ -324,7 +324,7 @@ export function trouble(people, { api, server, layout }) {
     );
   });
 
-  test("no page complained that should not", async () => {
+  test("no page reported an unexpected error", async () => {
     people.assertQuiet();
     await people.goHome();
   });
