@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Is dist/ made of these sources? The build writes a checksum of them beside what it made.
+/* Whether dist/ was built from these sources. The build writes a checksum of them next to its output.
  *
  *   node stamp.js --write   after a build: write dist/SOURCES
- *   node stamp.js --check   exit status 1 when dist/ is older than its sources
+ *   node stamp.js --check   exit status 1 if dist/ is older than its sources
  */
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -14,7 +14,7 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const STAMP = join(HERE, "dist", "SOURCES");
 const NO_SOURCES = new Set(["dist", "node_modules"]);
 
-/* Whatever is in this directory can change what is built, so nothing has to be listed. */
+/* Anything in this directory can change what is built, so nothing needs to be listed. */
 function sources(dir = HERE) {
   const files = readdirSync(dir, { withFileTypes: true }).filter(({ name }) => dir !== HERE || !NO_SOURCES.has(name));
   return files.flatMap((entry) => {
@@ -23,7 +23,7 @@ function sources(dir = HERE) {
   });
 }
 
-/** The checksum that belongs to the sources as they are: of names and contents, sorted by name. */
+/** The checksum of the present sources: of names and contents, sorted by name. */
 export function stamp() {
   const hash = createHash("sha256");
   const named = sources().map((path) => [relative(HERE, path).split(sep).join("/"), path]);
@@ -34,7 +34,7 @@ export function stamp() {
   return `${hash.digest("hex")}\n`;
 }
 
-/** What the last build wrote; "" when there was none. */
+/** What the last build wrote; "" if there was none. */
 export function built() {
   try {
     return readFileSync(STAMP, "utf8");

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How the page is built, and shown while one works on it. */
+/* How the page is built, and served during development. */
 import { createHash } from "node:crypto";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { defineConfig, type Plugin } from "vite";
 
-/* Everything comes from one origin: what the attribute asks for would only be a second mode of
- * fetching the same files. */
+/* Everything comes from one origin: the attribute would only cause a second mode of fetching the
+ * same files. */
 const withoutCrossorigin: Plugin = {
   name: "without-crossorigin",
   transformIndexHtml: {
@@ -18,8 +18,8 @@ const withoutCrossorigin: Plugin = {
 
 const LICENSES = "web/licenses.txt";
 
-/* The licences of what is bundled are kept as long as everything else below /web/, so that their name has to
- * change with them, too; the page says which it is. */
+/* The licences of what is bundled are cached as long as everything else below /web/, so their name
+ * must change with their contents; the page contains that name. */
 const namedLicenses: Plugin = {
   name: "named-licenses",
   writeBundle: {
@@ -37,7 +37,7 @@ const namedLicenses: Plugin = {
   },
 };
 
-/* `npm run dev` shows the sources and asks this service for everything else. */
+/* `npm run dev` serves the sources and forwards everything else to this service. */
 const service = process.env.DOUSHARD_URL ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
@@ -46,13 +46,13 @@ export default defineConfig({
   plugins: [withoutCrossorigin, namedLicenses],
   build: {
     outDir: "dist",
-    /* dist/docs is not made here. */
+    /* dist/docs is not built here. */
     emptyOutDir: false,
     assetsDir: "web",
     target: "es2022",
     /* light-dark() */
     cssTarget: ["chrome123", "firefox120", "safari17.5"],
-    /* The policy of the page allows neither data: nor inline scripts and styles. */
+    /* The page's policy allows neither data: URLs nor inline scripts and styles. */
     assetsInlineLimit: 0,
     cssCodeSplit: false,
     modulePreload: { polyfill: false },

@@ -208,7 +208,7 @@ export function trouble(people, { api, server, layout }) {
     });
     await page.waitForLoadState("networkidle");
     await page.keyboard.press("l");
-    await page.getByText("Your session is over.").waitFor();
+    await page.getByText("Your session has ended.").waitFor();
     await fillIn(page, name, "another");
     await shown(page).getByRole("button", { name: /^Like/, pressed: false }).waitFor();
   });

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Makes ../dist/docs, the page about the API, of what is here and of the few files of Swagger UI that
- * it loads. A part of `npm run build`. */
+/* Makes ../dist/docs, the page about the API, from the files here and the few files of Swagger UI
+ * that it loads. A part of `npm run build`. */
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -15,7 +15,7 @@ rmSync(DIST, { recursive: true, force: true });
 mkdirSync(DIST, { recursive: true });
 for (const name of ["index.html", "init.js"]) cpSync(join(HERE, name), join(DIST, name));
 cpSync(join(SWAGGER, "swagger-ui-bundle.js.LICENSE.txt"), join(DIST, "swagger-ui-bundle.js.LICENSE.txt"));
-/* Without the reference to its sources, which are not served. */
+/* Without the reference to its source map, which is not served. */
 for (const name of ["swagger-ui-bundle.js", "swagger-ui.css"])
   writeFileSync(
     join(DIST, name),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Starts Swagger UI on the description that this service serves; nothing is asked of another host. */
+/* Starts Swagger UI with the API description of this service; nothing is requested from another
+ * host. */
 /* global SwaggerUIBundle */
 
 const resolved = (doc, node) =>
@@ -11,13 +12,13 @@ const resolved = (doc, node) =>
         .reduce((at, key) => at[key], doc)
     : node;
 
-/** The names of what the body of an operation may have. */
+/** The names of the fields that the body of an operation may have. */
 const inForm = (doc, { requestBody }) =>
   Object.values(requestBody?.content ?? {}).flatMap(({ schema }) => Object.keys(resolved(doc, schema).properties));
 
-/* A parameter may come in the query or in a form, and the token in a header, too. To be tried, each is
- * shown once: in the form where a body may be sent, the token behind "Authorize". Examples of
- * parameters would be sent by who leaves them there. */
+/* A parameter may be sent in the query or in a form, and the token in a header as well. To try an
+ * operation, each is shown once: in the form if the operation takes a body, and the token under
+ * "Authorize". Examples are removed, since they would be sent if users left them in the fields. */
 function showOnce(doc, method, operation) {
   if (method === "get") delete operation.requestBody;
   const names = new Set(inForm(doc, operation));
@@ -27,7 +28,7 @@ function showOnce(doc, method, operation) {
   if (names.size === 0) delete operation.requestBody;
 }
 
-/* The operator's listener is another host for the page, which asks none. */
+/* For the page the operator's listener is another host, and it contacts none. */
 function prepare(doc) {
   for (const [path, { servers }] of Object.entries(doc.paths)) if (servers) delete doc.paths[path];
   for (const [name, schema] of Object.entries(doc.components.schemas))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What a user does to videos and people. It shows at once, and is taken back when it fails. */
+/* What a user does with videos and people. It shows at once, and is undone on the screen if it
+ * fails. */
 import * as api from "./net/api";
 import { asUser } from "./asking";
 import type { Id } from "./net/ids";
@@ -9,7 +10,7 @@ import { myId } from "./session";
 import { tell, tellError } from "./ui/toast";
 import { words } from "./i18n";
 
-/* The newest wish counts: one that was overtaken by another changes nothing any more. */
+/* The latest action counts: one that was followed by another changes nothing any more. */
 const wishes = new Map<string, number>();
 
 function wish(name: string): () => boolean {
@@ -56,7 +57,7 @@ function showFollow(id: Id, followed: boolean) {
 export function follow(id: Id, followed: boolean): Promise<void> {
   const isNewest = wish(`follow ${id}`);
   return asUser("toFollow", async () => {
-    /* Whoever logged in only now may turn out to be the one to be followed. */
+    /* After logging in, the user may turn out to be the one to follow. */
     if (id === myId.value) return;
     showFollow(id, followed);
     try {
@@ -68,7 +69,7 @@ export function follow(id: Id, followed: boolean): Promise<void> {
   }).then(() => {}, tellError);
 }
 
-/** Delete one of the caller's videos; resolves to whether it is gone. */
+/** Deletes one of the caller's videos; resolves to whether it is gone. */
 export async function deleteVideo(id: Id): Promise<boolean> {
   try {
     await api.deleteVideo(id);

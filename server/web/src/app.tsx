@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The page: a frame, the view of the place, and what may lie over both. */
+/* The page: a frame, the current view, and what may lie over both. */
 import { useEffect } from "preact/hooks";
 import { ChangePassword } from "./account/change-password";
 import { Login } from "./account/login";
@@ -77,7 +77,8 @@ function titleOf(now: Place): string {
   }
 }
 
-/* Another place has another title; and who works by keys goes on in it when what had the focus is gone. */
+/* A new view has a new title; and if the element with the focus is gone, keyboard users continue in
+ * the view. */
 function useArrival(now: Place) {
   const title = titleOf(now);
   useEffect(() => {

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What needs an account: it is begun, an account is asked for, and then it goes on. */
+/* Actions that need an account: the user begins one, is asked for an account, and then it goes on. */
 import { signal } from "@preact/signals";
 import { CODE, ServiceError } from "./net/errors";
 import { end, session } from "./session";
 import type { Words } from "./i18n/en";
 
-/** Why an account is asked for. */
+/** Why an account is needed. */
 export type Reason = {
   [Key in keyof Words]: Words[Key] extends string ? Key : never;
 }[keyof Words];
 
-/** With the one that there is, or with a new one. */
+/** With an existing account, or with a new one. */
 export type Kind = "login" | "register";
 
 interface Asking {
@@ -20,10 +20,10 @@ interface Asking {
   answer: (loggedIn: boolean) => void;
 }
 
-/** The question that the login dialog shows; undefined: none. */
+/** What the login dialog asks for; undefined: nothing. */
 export const asking = signal<Asking | undefined>(undefined);
 
-/** Ask for an account, for which KIND is suggested; resolves to whether there is one now. */
+/** Asks for an account, suggesting KIND; resolves to whether there is one now. */
 export function askForAccount(reason?: Reason, kind: Kind = "login"): Promise<boolean> {
   asking.value?.answer(false);
   return new Promise((resolve) => {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Texts that were written and not sent: they survive errors, closed panels and reloads. */
+/* Texts that were written but not sent: they survive errors, closed panels and reloads. */
 import { type Signal, effect, signal } from "@preact/signals";
 
 const drafts = new Map<string, Signal<string>>();
@@ -18,7 +18,7 @@ function keep(place: string, text: string) {
     if (text) sessionStorage.setItem(place, text);
     else sessionStorage.removeItem(place);
   } catch {
-    /* No storage: it is kept as long as the page. */
+    /* No storage: the draft lasts as long as the page. */
   }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Where the page begins. */
+/* Where the program starts. */
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { App } from "./app";
@@ -15,10 +15,10 @@ import "./styles/feed.css";
 import "./styles/panels.css";
 import "./styles/pages.css";
 
-/* The first page of the feed is asked for before anything is drawn. */
+/* The first page of the feed is requested before anything is drawn. */
 void newest.more();
 
-/* Likes and follows are somebody's: they leave the screen with him. */
+/* Likes and follows belong to a user: they leave the screen when the user does. */
 let caller = myId.peek();
 effect(() => {
   if (myId.value === caller) return;
@@ -26,7 +26,7 @@ effect(() => {
   forgetCaller();
 });
 
-/* What could not be fetched is, once there is a connection again. */
+/* What could not be fetched is fetched once there is a connection again. */
 effect(() => {
   if (online.value && newest.error.peek()) void newest.more();
 });

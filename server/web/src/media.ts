@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What kind of window and user this is, as signals. */
+/* The size of the window and the user's preferences, as signals. */
 import { signal } from "@preact/signals";
 
 function matches(query: string) {
@@ -16,7 +16,7 @@ function matches(query: string) {
 export const hasSideNav = matches("(min-width: 900px)");
 /** Room for comments beside the video. */
 export const hasSidePanel = matches("(min-width: 1180px)");
-/** A pointer that can rest on something, and drag something here. */
+/** A pointer that can hover and drag. */
 export const canHover = matches("(hover: hover)");
 export const reducedMotion = matches("(prefers-reduced-motion: reduce)");
 

@@ -11,7 +11,7 @@ function stored(place: string): unknown {
   }
 }
 
-/** A signal whose value outlives the page; what is stored counts only when it IS VALID. */
+/** A signal whose value outlives the page; a stored value is used only if it IS VALID. */
 export function remembered<T>(name: string, initial: T, isValid: (value: never) => boolean): Signal<T> {
   const place = `doushard.${name}`;
   const before = stored(place);
@@ -19,7 +19,7 @@ export function remembered<T>(name: string, initial: T, isValid: (value: never) 
   let first = true;
   effect(() => {
     const text = JSON.stringify(value.value);
-    /* What nobody has chosen is not stored, so that it follows the system's setting. */
+    /* A setting that nobody has chosen is not stored, so that it follows the system's. */
     if (first) first = false;
     else
       try {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Where in the page one is. It stands behind the # of the address, so that the service has one page. */
+/* The current place in the page. It is behind the # of the address, so that the service has only one
+ * page. */
 import { signal } from "@preact/signals";
 import { type Id, idOf } from "./net/ids";
 
@@ -41,7 +42,7 @@ function placeOf(hash: string): Place {
 
 export const place = signal<Place>(placeOf(location.hash));
 
-/** What the navigation leads to; everything else is on the way from one of these. */
+/** What the navigation leads to; every other place is reached from one of these. */
 export type Tab = "feed" | "friends" | "upload" | "me";
 
 function tabOf({ at }: Place): Tab | undefined {
@@ -49,7 +50,7 @@ function tabOf({ at }: Place): Tab | undefined {
   return at === "feed" || at === "friends" || at === "upload" || at === "me" ? at : undefined;
 }
 
-/** The one that one came from. */
+/** The one that the user came from. */
 export const tab = signal<Tab>(tabOf(place.peek()) ?? "feed");
 
 function arrive() {
@@ -57,8 +58,8 @@ function arrive() {
   tab.value = tabOf(place.value) ?? tab.peek();
 }
 
-/* How many places of this page lie before this one in the history of the window: it is kept with each, so
- * that it is known after the browser's own way back, too. */
+/* How many places of this page come before this one in the window's history: it is stored with each
+ * of them, so that it is known after the browser's own back button as well. */
 const depthOf = (state: unknown) => (state as { depth?: number } | null)?.depth;
 let depth = depthOf(history.state) ?? 0;
 
@@ -68,19 +69,20 @@ addEventListener("hashchange", () => {
   arrive();
 });
 
-/** Back to where one came from; false when that is not in this page. */
+/** Back to where the user came from; false if that is not in this page. */
 export function goBack(): boolean {
   if (depth === 0) return false;
   history.back();
   return true;
 }
 
-/** Another address in the place of this one: there is no way back to what was here. */
+/** Replaces the address: there is no way back to the present one. */
 export function becomes(address: string) {
   history.replaceState({ depth }, "", address);
 }
 
-/** For links to another part of the same place: it takes the place of this one, so that the way back leads out. */
+/** For links to another part of the same place: they replace the address, so that going back leads
+ * out of the place. */
 export function turn(event: MouseEvent) {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Who is logged in, here and in the other tabs of this browser. */
+/* Who is logged in, here and in the browser's other tabs. */
 import { computed, signal } from "@preact/signals";
 import { type Id, idOf } from "./net/ids";
 
@@ -10,11 +10,11 @@ export interface Session {
   name: string;
 }
 
-/* The token lies in localStorage, which any script of this origin can read: a script that somebody
- * managed to inject could take it along, where a HttpOnly cookie could only be used in place. The
- * policy of the page limits that: scripts come from this origin's own files, there are no inline
- * ones, and connect-src lets nothing be sent to anybody else. Users' texts are text nodes and never
- * markup. Logging out ends the session at the service, too. */
+/* The token is in localStorage, which any script of this origin can read: an injected script could
+ * steal it, whereas an HttpOnly cookie could only be used from this page. The page's policy limits
+ * that: scripts come from this origin's own files, there are no inline ones, and connect-src allows
+ * no other host. Users' texts are text nodes, never markup. Logging out ends the session in the
+ * service, too. */
 const PLACE = "doushard.session";
 
 function read(): Session | undefined {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Users and videos that the service has told of, each once: a like in the feed is a like in the
- * profile, too. */
+/* Users and videos that the service has returned, each stored once: a like in the feed is a like in
+ * the profile, too. */
 import { type Signal, signal } from "@preact/signals";
 import type { Id } from "./net/ids";
 import type { User, Video } from "./net/types";
@@ -10,7 +10,7 @@ class Shelf<Item extends { id: Id }> {
   #items = new Map<Id, Signal<Item>>();
   #size = signal(0);
 
-  /** The newest of what is known of an item takes the place of what was. */
+  /** The latest data about an item replaces the earlier. */
   put(item: Item): Signal<Item> {
     const known = this.#items.get(item.id);
     if (known) {
@@ -23,14 +23,14 @@ class Shelf<Item extends { id: Id }> {
     return made;
   }
 
-  /** A view that finds nothing is drawn again when something comes. */
+  /** A view that finds nothing is drawn again when something arrives. */
   find(id: Id): Signal<Item> | undefined {
     const known = this.#items.get(id);
     if (!known) void this.#size.value;
     return known;
   }
 
-  /** Change some fields of an item, if it is known. */
+  /** Changes some fields of an item, if it is known. */
   change(id: Id, fields: (item: Item) => Partial<Item>) {
     const known = this.#items.get(id);
     if (known) known.value = { ...known.value, ...fields(known.value) };
@@ -44,7 +44,7 @@ class Shelf<Item extends { id: Id }> {
 export const users = new Shelf<User>();
 export const videos = new Shelf<Video>();
 
-/** Keep a page of videos with their authors; returns their ids, in order. */
+/** Stores a page of videos with their authors; returns their ids, in order. */
 export function putVideos(list: Video[]): Id[] {
   for (const video of list) {
     users.put(video.author);
@@ -58,7 +58,7 @@ export function putUsers(list: User[]): Id[] {
   return list.map(({ id }) => id);
 }
 
-/** What the caller had to do with all of it is not known any more, or nothing. */
+/** What the caller likes and follows is no longer known, or is nothing. */
 export function forgetCaller() {
   videos.changeAll({ is_favorite: false });
   users.changeAll({ is_follow: false });

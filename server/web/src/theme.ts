@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Dark or light: what the system says, unless the user chose. */
+/* Dark or light: the system's setting, unless the user chose one. */
 import { effect } from "@preact/signals";
 import { remembered } from "./remembered";
 
@@ -9,7 +9,7 @@ export type Theme = (typeof THEMES)[number];
 
 export const theme = remembered<Theme>("theme", "system", (value) => THEMES.includes(value));
 
-/* The style sheet asks for the attribute first and for prefers-color-scheme second. */
+/* The style sheet looks at the attribute first and at prefers-color-scheme second. */
 effect(() => {
   if (theme.value === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme.value;

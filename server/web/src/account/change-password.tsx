@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Another password for the same account. */
+/* Changes the password of the account. */
 import { signal } from "@preact/signals";
 import { asUser } from "../asking";
 import { words } from "../i18n";
@@ -20,7 +20,7 @@ const close = () => {
   changePasswordOpen.value = false;
 };
 
-/* The service ends every session and opens one, which is the one here from now on. */
+/* The service ends every session and opens a new one, which this page uses from then on. */
 async function change(before: string, after: string, attempt: Attempt) {
   const name = session.value?.name ?? "";
   const { user_id: userId, token } = await api.changePassword(before, after, attempt.keyFor(`${before}\n${after}`));
@@ -42,7 +42,7 @@ function Form() {
 
   return (
     <form class="form" onSubmit={onSubmit}>
-      {/* Those that keep passwords want to know whose it is. */}
+      {/* Password managers need to know the account. */}
       <input type="text" autocomplete="username" value={session.value?.name} readOnly hidden />
       <PasswordField name="old" label={w.oldPassword} isNew={false} isWrong={isWrong} />
       <PasswordField name="new" label={w.newPassword} isNew />

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Log in or sign up, in a dialog over whatever was begun. */
+/* Log in or sign up, in a dialog over whatever the user had begun. */
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Kind, asking } from "../asking";
@@ -16,8 +16,8 @@ import { ErrorText } from "../ui/states";
 import { useSubmit } from "../ui/submit";
 import { PasswordField } from "./password-field";
 
-/* One try: the session begins, and what is shown is asked for again as this user sees it, before what was
- * begun goes on: else an older answer would take back what it did. */
+/* One attempt: the session begins, and what is shown is fetched again as this user sees it before
+ * the user's action goes on; otherwise an older answer would undo it on the screen. */
 async function enter(kind: Kind, name: string, password: string, attempt: Attempt) {
   const { user_id: userId, token } =
     kind === "login"
@@ -49,7 +49,7 @@ function LoginForm({ kind, done }: FormProps) {
   const reason = error.value?.reason;
   const isWrong = reason === CODE.wrongPassword;
 
-  /* Whoever changes his mind about which it is begins with the name again. */
+  /* After switching between log in and sign up, the user starts again at the name. */
   useLayoutEffect(() => {
     error.value = undefined;
     name.current?.focus();
@@ -86,7 +86,7 @@ function LoginDialog({ answer }: { answer: (loggedIn: boolean) => void }) {
   const w = words.value;
   const kind = useSignal<Kind>(asking.peek()?.kind ?? "login");
   const isLogin = kind.value === "login";
-  /* What an account is good for is no news to who has one. */
+  /* Users who have an account need no explanation of what it is for. */
   const reason = isLogin && asking.value?.reason === "visitorText" ? undefined : asking.value?.reason;
   return (
     <Dialog label={isLogin ? w.logIn : w.register} hasHead={false} close={() => answer(false)}>

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A password is written blindly, unless its owner wants to see it. */
+/* A password is hidden while it is typed, unless the user wants to see it. */
 import { useSignal } from "@preact/signals";
 import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { lengthOf } from "../drafts";
 import { words } from "../i18n";
 import { EyeIcon } from "../ui/icons";
 
-/* The service takes any length from 1; what is thought up here should not be guessed at once. */
+/* The service accepts any length from 1; a new password should not be easy to guess. */
 const SHORTEST = 8;
 const LONGEST = 32;
 
 interface PasswordFieldProps {
   name: string;
   label: string;
-  /** It is thought up here: it has to be long enough, and what the browser keeps for this page is not offered. */
+  /** A new password: it must be long enough, and the browser does not offer a stored one. */
   isNew: boolean;
   isWrong?: boolean;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Language, appearance, keys, and the way out. */
+/* Language, appearance, keys, and logging out. */
 import { signal } from "@preact/signals";
 import { LANGUAGES, type Language, language, words } from "../i18n";
 import type { Words } from "../i18n/en";
@@ -14,7 +14,7 @@ import { changePasswordOpen } from "./change-password";
 export const settingsOpen = signal(false);
 export const helpOpen = signal(false);
 
-/** The session ends here whatever the service says: who logs out wants to be gone. */
+/** The session ends here whatever the service answers, since the user wants to be logged out. */
 export async function logOut() {
   const call = api.logout();
   end();

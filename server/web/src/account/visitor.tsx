@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What a visitor sees where there is something for users only. */
+/* What a visitor sees in place of something that only users have. */
 import { type Reason, askForAccount } from "../asking";
 import { words } from "../i18n";
 import { Mark } from "../ui/icons";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One conversation: its messages, and a text to be sent. */
+/* One conversation: its messages, and a field for a new one. */
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { draft } from "../drafts";
 import { inWords, moment, words } from "../i18n";
@@ -22,7 +22,7 @@ import { everyFew } from "./polling";
 import { markRead } from "./read";
 
 const LONGEST = 500;
-/* Clients of this service ask about as often. */
+/* Other clients of this service poll about as often. */
 const POLL_MS = 2000;
 const WHILE_MS = 5 * 60_000;
 
@@ -32,7 +32,7 @@ function useConversation(id: Id): Conversation {
   return conversation;
 }
 
-/* A time is said where a conversation begins, and where it goes on after a while. */
+/* A time is shown where a conversation begins, and where it continues after a while. */
 function When({ time, before }: { time: number; before: number | undefined }) {
   if (before !== undefined && time - before < WHILE_MS) return null;
   return (
@@ -158,7 +158,7 @@ export function Chat({ id }: { id: Id }) {
         label={w.writeMessage}
         longest={LONGEST}
         send={async (text) => {
-          /* It is in the list from now on, whatever becomes of it. */
+          /* From now on it is in the list, whether it arrives or not. */
           void conversation.send(text);
           return true;
         }}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The messages with one user. Those of the service are asked for again and again, as it has nothing that
- * calls back; one's own are shown before they have arrived. */
+/* The messages with one user. The service is polled, since it cannot call back; the user's own
+ * messages are shown before they have arrived. */
 import { batch, computed, signal } from "@preact/signals";
 import * as api from "../net/api";
 import { CODE, type ServiceError, asServiceError } from "../net/errors";
@@ -10,9 +10,9 @@ import { type Id, NO_ID } from "../net/ids";
 import type { Message } from "../net/types";
 import { end } from "../session";
 
-/** One's own message on its way. */
+/** One of the user's own messages that is being sent. */
 export interface Outgoing {
-  /** Names it at the service, so that sending it again does not make two of it. */
+  /** Identifies it to the service, so that sending it again does not store it twice. */
   key: string;
   content: string;
   state: "sending" | "sent" | "failed";
@@ -38,7 +38,7 @@ export class Conversation {
 
   constructor(readonly peer: Id) {}
 
-  /* What the service lists has arrived: it takes the place of what is shown as sent. */
+  /* What the service lists has arrived: it replaces what is shown as sent. */
   async #load() {
     const sentBefore = new Set(this.outgoing.peek().filter(({ state }) => state === "sent"));
     const { items, next } = await api.chat(this.peer);
@@ -50,8 +50,9 @@ export class Conversation {
     });
   }
 
-  /* Without a message to count from, the service answers both parties' newest, as a load does. With one it
-   * answers what was received: where among that one's own belong, a load knows. */
+  /* Without a message to start from, the service returns the newest messages of both users, as at
+   * the start. Otherwise it returns received messages only: where the user's own belong among them,
+   * a full load tells. */
   async #fetchNew() {
     for (;;) {
       const since = newestOf(this.messages.peek());
@@ -64,7 +65,7 @@ export class Conversation {
     }
   }
 
-  /** Get what is new. An error is kept until the next time it works. */
+  /** Fetches what is new. An error is kept until the next success. */
   async poll() {
     try {
       await (this.loaded.peek() ? this.#fetchNew() : this.#load());

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Friends with the last words of each, and beside them, where there is room, one conversation. */
+/* Friends with the last message of each, and beside them, if there is room, one conversation. */
 import { useEffect, useMemo } from "preact/hooks";
 import { Visitor } from "../account/visitor";
 import { words } from "../i18n";
@@ -55,7 +55,7 @@ function Row({ friend, isOpen }: { friend: Friend; isOpen: boolean }) {
   );
 }
 
-/* With whom there is a conversation comes before with whom there could be one. */
+/* Friends with a conversation come before friends without one. */
 const talkedFirst = (friends: Friend[]) => [
   ...friends.filter(({ message }) => message),
   ...friends.filter(({ message }) => !message),
@@ -64,7 +64,7 @@ const talkedFirst = (friends: Friend[]) => [
 function FriendList({ me, open }: { me: Id; open: Id | undefined }) {
   const w = words.value;
   const list = useMemo(() => friendsOf(me), [me]);
-  /* Only the first page is asked for again: who reads on would see the list jump. */
+  /* Only the first page is fetched again: while reading on, the user would see the list jump. */
   useEffect(
     () =>
       everyFew(POLL_MS, async () => {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Asking again and again, while somebody is looking. */
+/* Polling, while the page is visible. */
 
-/** Run WORK now and MS after each run ended, except while the page is hidden. Returns how to stop it. */
+/** Runs WORK now and MS after each run ended, except while the page is hidden. Returns a function
+ * that stops it. */
 export function everyFew(ms: number, work: () => Promise<void>): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let stopped = false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The comments of a video with what is needed to add one. */
+/* The comments of a video, with a field for a new one. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { askForAccount, asUser } from "../asking";
@@ -20,7 +20,7 @@ import { announce, tell, tellError } from "../ui/toast";
 import { threadOf } from "./thread";
 
 const LONGEST = 300;
-/* Who rushes through the feed does not ask for the comments of each video. */
+/* Comments are not fetched for videos that the user scrolls past quickly. */
 const PATIENCE_MS = 200;
 
 interface RowProps {
@@ -56,7 +56,7 @@ function Row({ comment: { user, content, create_date }, author, remove }: RowPro
 
 interface CommentsProps {
   videoId: Id;
-  /** In a dialog, which has a title of its own. */
+  /** In a dialog, which has its own title. */
   isSheet?: boolean;
 }
 

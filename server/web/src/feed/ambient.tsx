@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The colours of a cover, without its shapes, behind a clip. A blur of that size is work for every frame
- * that is drawn over it; a picture of few pixels that is drawn large is none. */
+/* The colours of a cover, without its shapes, behind a clip. A blur of that size would cost work for
+ * every frame drawn over it; enlarging a picture of a few pixels costs none. */
 import { useEffect, useRef } from "preact/hooks";
 
 const WIDTH = 6;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One video with what lies on it. */
+/* One video with the controls on it. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { like } from "../actions";
@@ -13,7 +13,7 @@ import { tellShape } from "./shapes";
 
 export type Nearness = "shown" | "next" | "far";
 
-/* A second tap within this time makes one like of two pauses. */
+/* A second tap within this time makes the two a like rather than two pauses. */
 const DOUBLE_TAP_MS = 280;
 const HEART_MS = 900;
 
@@ -39,7 +39,7 @@ function usePlaying(nearness: Nearness) {
   return video;
 }
 
-/* Tells one tap from two: the first has to wait for the second. */
+/* Tells one tap from two: the first one waits for a second. */
 function useTaps(once: () => void, twice: (event: MouseEvent) => void) {
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   useEffect(() => () => clearTimeout(timer.current), []);

@@ -21,9 +21,9 @@ import { ratioOf } from "./shapes";
 import { Slide } from "./slide";
 import { panelOpen } from "./panel";
 
-/* As many slides before and behind the one in sight are mounted: five in all. */
+/* This many slides before and after the visible one are mounted: five in all. */
 const REACH = 2;
-/* So many slides before the end the next page is fetched. */
+/* The next page is fetched this many slides before the end. */
 const AHEAD = 4;
 
 interface TailProps {
@@ -31,7 +31,7 @@ interface TailProps {
   restart: () => void;
 }
 
-/* What comes behind the last video. */
+/* What follows the last video. */
 function Tail({ list, restart }: TailProps) {
   const w = words.value;
   if (list.error.value) return <Failed error={list.error.value} again={() => void list.more()} />;
@@ -87,7 +87,7 @@ function useCommands(scroller: Scroller, shown: () => Id | undefined, openCommen
 interface StepsProps {
   scroller: Scroller;
   last: number;
-  /** Of the clip in sight, above whose buttons these are. */
+  /** About the visible clip, above whose buttons these are. */
   ratio: number;
 }
 
@@ -106,7 +106,7 @@ function Steps({ scroller, last, ratio }: StepsProps) {
   );
 }
 
-/* Says which video is in sight to who does not see it. */
+/* Announces the visible video to screen readers. */
 function Announcer({ id }: { id: Id | undefined }) {
   const video = id && videos.find(id)?.value;
   const author = video && (users.find(video.author.id)?.value ?? video.author);
@@ -121,7 +121,7 @@ const nearness = (place: number, index: number) => (place === index ? "shown" : 
 
 interface FeedProps {
   list: PagedList<Id>;
-  /** The video to begin with. */
+  /** The first video to show. */
   start?: Id | undefined;
   onShown?: (id: Id) => void;
 }
@@ -160,8 +160,8 @@ export function Feed({ list, start, onShown }: FeedProps) {
     return <Slide key={id} id={id} position={place} nearness={nearness(place, index)} openComments={openComments} />;
   };
 
-  /* There is a place for every video, and its slide is in it while it is near: whatever comes and goes,
-   * nothing changes where something else is, since browsers would scroll after it. */
+  /* There is a box for every video, and its slide is in it while it is near: as slides come and go,
+   * no box changes its position, since browsers would scroll to follow it. */
   return (
     <div class={hasSidePanel.value && panelOpen.value && shown ? "stage has-panel" : "stage"}>
       <Announcer id={shown} />

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The feed of all videos, newest first. It is one list for the whole page: who comes back from a profile
- * finds it as it was. */
+/* The feed of all videos, newest first. It is one list for the whole page: after a visit to a
+ * profile it is as it was. */
 import { signal } from "@preact/signals";
 import * as api from "../net/api";
 import { type Id, NO_ID } from "../net/ids";
@@ -10,13 +10,13 @@ import { putVideos } from "../store";
 import { type PagedList, pagedList } from "../ui/list";
 import { tellError } from "../ui/toast";
 
-/* Where the pages that are shown began. */
+/* Where the pages begin that are shown. */
 let cursors: (Id | undefined)[] = [];
 
 const timeOf = (cursor: Id | undefined) => (cursor === undefined ? undefined : Number(cursor));
 
-/* At its end the service goes on answering, with the same time and nothing new: a page on which
- * everything is known is the end, too. */
+/* At the end the service keeps answering, with the same time and nothing new: a page without new
+ * videos is also the end. */
 async function fetchPage(cursor?: Id): Promise<Page<Video>> {
   const { video_list: items, next_time, partial } = await api.feed(timeOf(cursor));
   const known = new Set(cursor === undefined ? [] : newest.items.peek());
@@ -27,19 +27,19 @@ async function fetchPage(cursor?: Id): Promise<Page<Video>> {
 
 export const newest: PagedList<Id> = pagedList(fetchPage, putVideos);
 
-/** Whose feed it is has changed: ask again what this user likes and whom he follows, of all that is shown. */
+/** The user has changed: fetch again what this user likes and follows, for everything shown. */
 export async function refreshFlags(): Promise<void> {
   const pages = await Promise.allSettled(cursors.map((cursor) => api.feed(timeOf(cursor))));
   for (const page of pages) if (page.status === "fulfilled") putVideos(page.value.video_list);
 }
 
-/** Which video of the feed is shown; it outlives the view. */
+/** The video of the feed that is shown; it outlives the view. */
 export const lastShown: { id?: Id | undefined } = {};
 
-/** How often the feed was begun anew: each time with a view of its own. */
+/** How often the feed was started over; each time it gets a new view. */
 export const beginning = signal(0);
 
-/** Back to the top, and to what is the newest now. */
+/** Back to the top, with the newest videos. */
 export async function beginAnew(): Promise<void> {
   lastShown.id = undefined;
   beginning.value += 1;

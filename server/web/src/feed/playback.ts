@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Sound and pause, which hold from clip to clip. */
+/* Sound and pause, which apply to all clips. */
 import { signal } from "@preact/signals";
 
-/* Browsers let a page play by itself only when it is silent. */
+/* Browsers let a page start playing by itself only without sound. */
 export const muted = signal(true);
 export const paused = signal(false);
 
 const OFFER_MS = 6000;
 
-/** Sound is offered in words at first; who does not want it is left alone. */
+/** At first a text offers sound; users who do not want it are not asked again. */
 export const offersSound = signal(true);
 setTimeout(() => {
   offersSound.value = false;

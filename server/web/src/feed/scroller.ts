@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Which slide of a scrolling box is in sight, and how to get to another one. Every slide is as high as the
- * box, so that both are arithmetic. */
+/* Which slide of a scrolling box is visible, and how to scroll to another one. Every slide is as
+ * high as the box, so that both can be calculated. */
 import { type Signal, useSignal } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
@@ -12,9 +12,10 @@ export interface Scroller {
   index: Signal<number>;
   onScroll: () => void;
   onScrollEnd: () => void;
-  /** The user takes over: a move that is under way need not arrive any more. */
+  /** The user takes over: a scroll that is under way need not arrive any more. */
   release: () => void;
-  /** By how many slides to go on; from where the last move leads, when that is still under way. */
+  /** By how many slides to go on; counted from the target of the last scroll if that is still under
+   * way. */
   step: (by: number) => void;
   jump: (index: number) => void;
 }
@@ -25,7 +26,7 @@ export function useScroller(initial: number, count: number): Scroller {
   const target = useRef(initial);
   const moving = useRef(false);
   const last = useRef(0);
-  last.current = count - 1; /* as it is now, also for who began to observe when there were fewer */
+  last.current = count - 1; /* the present value, also if there were fewer when observing began */
 
   const scrollTo = (place: number, behavior: ScrollBehavior) => {
     target.current = Math.min(Math.max(place, 0), last.current);
@@ -34,7 +35,7 @@ export function useScroller(initial: number, count: number): Scroller {
 
   useLayoutEffect(() => scrollTo(index.peek(), "instant"), []);
 
-  /* Another height, such as that of a turned phone, shows the same slide. */
+  /* After a change of height, such as turning a phone, the same slide is shown. */
   useEffect(() => {
     if (!box.current) return undefined;
     const observer = new ResizeObserver(() => scrollTo(index.peek(), "instant"));
@@ -50,7 +51,8 @@ export function useScroller(initial: number, count: number): Scroller {
       if (clientHeight > 0) index.value = Math.round(scrollTop / clientHeight);
       if (!moving.current) target.current = index.value;
     },
-    /* Snapping may stop a move of two slides, made of two keys in a row, at the first of them. */
+    /* Snapping may stop a scroll over two slides, from two key presses in a row, at the first of
+     * them. */
     onScrollEnd: () => {
       if (moving.current && index.value !== target.current) scrollTo(target.current, scrollBehavior());
       else moving.current = false;

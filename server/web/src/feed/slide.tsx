@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One place of the feed: a clip, who made it, and what can be done with it. */
+/* One slide of the feed: a clip, its author, and what can be done with it. */
 import { follow, toggleLike } from "../actions";
 import { short, words } from "../i18n";
 import type { Id } from "../net/ids";
@@ -113,7 +113,7 @@ export function Slide({ id, position, nearness, openComments }: SlideProps) {
   const author = video && (users.find(video.author.id)?.value ?? video.author);
   if (!video || !author) return null;
   const shown = nearness === "shown";
-  /* Only what is in sight can be reached by keys; its neighbours are there to be ready. */
+  /* Only the visible slide can be reached by keyboard; its neighbours are there to be ready. */
   return (
     <article
       class="slide"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The place where the page begins. */
+/* The view that the page starts with. */
 import { words } from "../i18n";
 import { hasSideNav } from "../media";
 import { remembered } from "../remembered";
@@ -8,7 +8,7 @@ import { UpIcon } from "../ui/icons";
 import { Feed } from "./feed";
 import { beginning, lastShown, newest } from "./newest";
 
-/* Who has gone on to another clip knows how. */
+/* Users who have gone on to another clip know how. */
 const knowsHow = remembered("knows-how", false, (value) => typeof value === "boolean");
 
 function Hint() {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The words of the page in English. This table says which words there are. */
+/* The page's texts in English. This table defines which texts there are. */
 const plural = (n: number, one: string, many: string) => (n === 1 ? one : many);
 
 export const en = {
@@ -37,7 +37,7 @@ export const en = {
   toUpload: "Log in to post a clip.",
   toChat: "Log in to see your friends and write to them.",
   toSeeProfile: "Log in to see this.",
-  sessionOver: "Your session is over. Log in again to go on.",
+  sessionOver: "Your session has ended. Log in again to continue.",
   changePassword: "Change password",
   oldPassword: "Current password",
   newPassword: "New password",
@@ -142,7 +142,7 @@ export const en = {
   published: "Your clip is posted",
   uploadCancelled: "Upload cancelled",
   notAClip: "This does not look like a video. Choose an MP4 or MOV file.",
-  refusedClip: "The clip was refused: it is damaged, too long or of a kind that is not taken. MP4 and MOV are.",
+  refusedClip: "The clip was refused: it is damaged, too long or not an MP4 or MOV file.",
 
   /* ---- chat ---- */
   friendsTitle: "Friends",
@@ -188,7 +188,7 @@ export const en = {
   notFound: "There is nothing here",
   cannotConnect: "Can't connect",
   failed: "Something went wrong",
-  retries: "It is tried again by itself every few seconds.",
+  retries: "Trying again every few seconds.",
   details: "Details",
   request: (id: string) => `Request ${id}`,
   tryAgainIn: (seconds: number) => `Too often. Try again in ${seconds} s.`,
@@ -196,20 +196,20 @@ export const en = {
   errors: {
     offline: "The service cannot be reached. Check the connection and try again.",
     timeout: "The service takes too long to answer. Try again.",
-    garbled: "The answer of the service makes no sense. Try again later.",
+    garbled: "The service sent an answer that makes no sense. Try again later.",
     cancelled: "Cancelled.",
     1001: "You are not logged in.",
-    1002: "The service did not accept this. Check what you wrote: it may be empty, too long or hold characters that are not allowed.",
+    1002: "The service did not accept this. Check what you wrote: it may be empty, too long or contain characters that are not allowed.",
     1003: "This username is taken.",
     1004: "There is no such user.",
     1005: "Wrong username or password.",
     1006: "The file was refused.",
     1007: "The file is too large.",
-    1008: "Not with yourself.",
+    1008: "You cannot do this with yourself.",
     1010: "This comment is gone.",
     1011: "This clip is gone.",
     1012: "This is not yours.",
-    1013: "This was sent before with another content. Change it and send it again.",
+    1013: "This was sent before with different content. Change it and send it again.",
     1014: "Somebody changed this meanwhile. Try again.",
     1015: "Too often. Try again later.",
     1016: "Very busy right now. Try again.",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Which language the page speaks, and its words. */
+/* The page's language, and its texts. */
 import { computed, effect } from "@preact/signals";
 import type { ServiceError } from "../net/errors";
 import { remembered } from "../remembered";
@@ -20,7 +20,7 @@ const preferred = (): Language =>
 
 export const language = remembered<Language>("language", preferred(), (value) => value in LANGUAGES);
 
-/** The words of the language that holds now. */
+/** The texts in the current language. */
 export const words = computed<Words>(() => LANGUAGES[language.value]);
 
 effect(() => {
@@ -34,7 +34,7 @@ export function inWords({ reason, waitSeconds }: ServiceError): string {
   return reason in errors ? errors[reason as keyof typeof errors] : errors.unknown;
 }
 
-/** A number as it fits below an icon: 1.2K, 3.4万. */
+/** A number short enough to fit below an icon: 1.2K, 3.4万. */
 export const short = (n: number): string =>
   new Intl.NumberFormat(language.value, { notation: "compact", maximumFractionDigits: 1 }).format(n);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The words of the page in Chinese; one that is missing is a type error. */
+/* The page's texts in Chinese; a missing one is a type error. */
 import type { Words } from "./en";
 
 export const zh: Words = {

@@ -35,7 +35,7 @@ export const login = (username: string, password: string): Promise<Login> =>
 
 export const logout = () => post("/douyin/user/logout/", {}, token());
 
-/** Ends all sessions of the caller and opens one. */
+/** Ends all sessions of the caller and opens a new one. */
 export const changePassword = (old_password: string, new_password: string, key: string): Promise<Login> =>
   post<Login>("/douyin/user/password/", { old_password, new_password }, token(), key);
 
@@ -57,7 +57,7 @@ export interface FeedPage {
   partial: boolean;
 }
 
-/** The newest videos before LATEST (ms; undefined: of all). */
+/** The newest videos before LATEST (ms; undefined: no bound). */
 export const feed = (latest?: number): Promise<FeedPage> =>
   get<FeedPage>("/douyin/feed/", { latest_time: latest }, token());
 
@@ -109,7 +109,7 @@ export const friends = (user_id: Id, cursor?: Id) =>
 export const chat = (to_user_id: Id, cursor?: Id) =>
   page<Message>("/douyin/message/chat/", "message_list", { to_user_id, cursor });
 
-/** What the caller received from a user after SINCE (ms). */
+/** What the caller has received from a user after SINCE (ms). */
 export const newMessages = (to_user_id: Id, since: number) =>
   page<Message>("/douyin/message/chat/", "message_list", { to_user_id, pre_msg_time: since });
 

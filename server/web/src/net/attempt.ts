@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Names for writes that may have to be repeated. */
+/* Keys for writes that may have to be repeated. */
 import { newKey } from "./http";
 
 /**
@@ -19,7 +19,7 @@ export class Attempt {
     return this.#key;
   }
 
-  /** It is done: the same text once more is another write. */
+  /** It succeeded: the same text once more is another write. */
   done() {
     this.#key = "";
   }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What went wrong with a request, as one type that every view can put into words. */
+/* Failures of requests, as one type that every view can put into words. */
 
-/** Codes that this page treats in a way of their own; the others only have words. */
+/** Codes that this page treats specially; for the others it only has words. */
 export const CODE = {
   notLoggedIn: 1001,
   nameTaken: 1003,
@@ -12,10 +12,10 @@ export const CODE = {
   throttled: 1015,
 } as const;
 
-/* What people meet every day: they did something that cannot be, or not now. */
+/* Everyday refusals: the user did something that is not possible, or not now. */
 const EVERYDAY = new Set([1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 1010, 1011, 1012, 1013, 1014, 1015, 1019]);
 
-/** Why there is no answer of the service at all. */
+/** Why there is no answer from the service at all. */
 export type Trouble = "offline" | "timeout" | "garbled" | "cancelled";
 
 export class ServiceError extends Error {
@@ -32,19 +32,20 @@ export class ServiceError extends Error {
     this.name = "ServiceError";
   }
 
-  /** It has to do with the service and not with what was asked of it: the same again may well work, and who
-   * asks for help needs to name the request. */
+  /** Whether the failure is about the service and not about the request: the same request may well
+   * succeed later, and the user needs the request's id to ask for help. */
   get isOfService(): boolean {
     return typeof this.reason === "string" || !EVERYDAY.has(this.reason);
   }
 
-  /** Seconds after which it may be tried again, when the service said so. */
+  /** Seconds until another attempt is allowed, if the service said so. */
   get waitSeconds(): number | undefined {
     const found = this.reason === CODE.throttled ? /(\d+) s$/.exec(this.detail) : null;
     return found ? Number(found[1]) : undefined;
   }
 }
 
-/** Whatever was thrown as a ServiceError: a mistake of this page counts as an answer not understood. */
+/** Turns anything thrown into a ServiceError: a mistake of this page counts as an answer that was
+ * not understood. */
 export const asServiceError = (thrown: unknown): ServiceError =>
   thrown instanceof ServiceError ? thrown : new ServiceError("garbled", String(thrown));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One request to the service and the judgement of what came back. */
+/* One request to the service and the check of its answer. */
 import { ServiceError } from "./errors";
 import { parseAnswer } from "./ids";
 
@@ -13,7 +13,8 @@ export interface Envelope {
   status_msg: string;
 }
 
-/** Headers of who asks. In a header the token is in no address, and so in no log or history. */
+/** Headers that identify the caller. A token in a header is in no address, and so in no log or
+ * history. */
 export function headersOf(token: string | undefined, key?: string): Record<string, string> {
   const headers: Record<string, string> = {};
   if (token) headers.Authorization = `Bearer ${token}`;
@@ -21,7 +22,7 @@ export function headersOf(token: string | undefined, key?: string): Record<strin
   return headers;
 }
 
-/** The answer in TEXT, or a ServiceError when it is a refusal or no answer of the service. */
+/** The answer in TEXT; throws a ServiceError if it is a refusal or not an answer of the service. */
 export function judge<Answer>(text: string, requestId: string): Answer & Envelope {
   let answer: unknown;
   try {
@@ -64,9 +65,9 @@ export function post<Answer>(path: string, fields: Fields, token?: string, key?:
   return exchange<Answer>(path, { method: "POST", headers: headersOf(token, key), body: encode(fields) });
 }
 
-/** A name for one write, to repeat it with. */
+/** A key for one write, to repeat it with. */
 export function newKey(): string {
-  /* randomUUID() is there in secure contexts only, and a service on a local network has none. */
+  /* randomUUID() exists in secure contexts only, and a service on a local network is not one. */
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

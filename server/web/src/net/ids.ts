@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Ids have 64 bits, JavaScript's numbers 53: an id is a text from the moment it arrives. */
+/* Ids have 64 bits, JavaScript's integers 53: an id is a string from the moment it arrives. */
 
 /** A user's, video's, comment's or message's id, or a cursor, in decimal. */
 export type Id = string & { readonly kind: "id" };
 
-/** What a list answers as `next_cursor` at its end. */
+/** The `next_cursor` at the end of a list. */
 export const NO_ID = "0" as Id;
 
-/* A whole JSON string and, when it is the name of a member whose value is a whole number, that
- * number. Strings are taken from quote to quote, so that nothing inside of one, such as a title
- * that reads like JSON, is ever looked at. */
+/* Matches a whole JSON string and, if it is the name of a member whose value is a whole number, that
+ * number. Strings are matched from quote to quote, so that nothing inside one, such as a title that
+ * looks like JSON, is changed. */
 const STRING_AND_NUMBER = /"(?:[^"\\]|\\.)*"(?:(\s*:\s*)(-?\d+)(?=\s*[,}\]]))?/g;
 const ID_NAME = /^"(?:id|next_cursor|[a-z_]*_id)"/;
 
@@ -22,9 +22,9 @@ export function quoteIds(json: string): string {
   });
 }
 
-/** JSON.parse() for answers of the service. Throws SyntaxError as that does. */
+/** JSON.parse() for answers of the service; throws SyntaxError in the same cases. */
 export const parseAnswer = (json: string): unknown => JSON.parse(quoteIds(json));
 
-/** The id that a part of the address names; undefined when it is none. */
+/** The id in a part of the address; undefined if it is not one. */
 export const idOf = (text: string | undefined): Id | undefined =>
   text !== undefined && /^[1-9]\d{0,18}$/.test(text) ? (text as Id) : undefined;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the service answers: server/api/openapi.yaml, with ids as texts (ids.ts). */
+/* The answers of the service: server/api/openapi.yaml, with ids as strings (ids.ts). */
 import type { Id } from "./ids";
 
 export interface User {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A multipart POST that tells how far it is: fetch() does not, so this is an XMLHttpRequest. */
+/* A multipart POST that reports its progress: fetch() does not, so this is an XMLHttpRequest. */
 import { ServiceError } from "./errors";
 import { headersOf, judge } from "./http";
 
@@ -12,7 +12,7 @@ export interface Upload {
 export interface UploadOptions {
   token?: string | undefined;
   key?: string;
-  /** Called with a share of the bytes from 0 to 1. */
+  /** Called with the share of bytes that was sent, from 0 to 1. */
   progress?: (share: number) => void;
 }
 
@@ -30,7 +30,7 @@ function settle(request: XMLHttpRequest, done: () => void, failed: (error: unkno
   request.onabort = () => failed(new ServiceError("cancelled"));
 }
 
-/** Send FORM to PATH. Rejects with a ServiceError. */
+/** Sends FORM to PATH. Rejects with a ServiceError. */
 export function upload(path: string, form: FormData, { token, key, progress }: UploadOptions): Upload {
   const request = new XMLHttpRequest();
   const done = new Promise<void>((resolve, reject) => settle(request, resolve, reject));

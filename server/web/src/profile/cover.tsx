@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The picture above a profile; who has none gets the colours of the name. */
+/* The picture above a profile; without one, colours from the user's name. */
 import type { User } from "../net/types";
 import { backgroundOf, hueOf } from "../ui/avatar";
 import { Tinted } from "../ui/tinted";

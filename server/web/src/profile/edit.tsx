@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Change one's own picture and words. */
+/* Changes the user's own pictures and bio. */
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
@@ -57,7 +57,7 @@ const picture = (fields: FormData, name: string): File | undefined => {
   return file instanceof File && file.size > 0 ? file : undefined;
 };
 
-/* Only what changed is sent: the service keeps the rest, and refuses a request that changes nothing. */
+/* Only changes are sent: the service keeps the rest, and refuses a request that changes nothing. */
 function changesOf(fields: FormData, user: User) {
   const text = String(fields.get("signature")).trim();
   const changes: Parameters<typeof api.profile>[0] = {};

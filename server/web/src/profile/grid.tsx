@@ -41,7 +41,7 @@ function Confirm({ id, close }: { id: Id; close: () => void }) {
 interface TileProps {
   id: Id;
   address: string;
-  /** In a list of clips of many. */
+  /** In a list with clips of many users. */
   withAuthor: boolean;
   remove: (() => void) | undefined;
 }
@@ -74,7 +74,7 @@ function Tile({ id, address, withAuthor, remove }: TileProps) {
   );
 }
 
-/* So few clips leave room for the next one. */
+/* With this few clips there is room to offer the next one. */
 const FEW = 6;
 
 interface GridProps {
@@ -91,7 +91,7 @@ export function Grid({ list, user, shelf }: GridProps) {
   const count = list.items.value.length;
   return (
     <>
-      {/* What cannot be taken back is not beside what is pressed every day. */}
+      {/* What cannot be undone is kept away from buttons for everyday use. */}
       {isMine && count > 0 && (
         <div class="grid-head">
           <button

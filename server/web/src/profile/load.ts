@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A user's card, as far as whoever asks may see it. */
+/* A user's card, as far as the caller may see it. */
 import * as api from "../net/api";
 import { CODE, ServiceError } from "../net/errors";
 import type { Id } from "../net/ids";

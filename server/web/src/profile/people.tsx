@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Whom a user follows, or who follows him. */
+/* The users whom a user follows, or the user's followers. */
 import { useEffect, useMemo } from "preact/hooks";
 import { follow } from "../actions";
 import { short, words } from "../i18n";
@@ -21,7 +21,7 @@ import { loadUser } from "./load";
 
 interface FollowProps {
   id: Id;
-  /** This user is known to follow the caller. */
+  /** Whether this user is known to follow the caller. */
   followsMe?: boolean;
 }
 
@@ -62,7 +62,7 @@ function Person({ id, followsMe }: { id: Id; followsMe: boolean }) {
 
 const CROWDS: Crowd[] = ["followers", "follows"];
 
-/* Counted by the user's card, which is there when one comes from the profile. */
+/* The count is in the user's card, which is already there when one comes from the profile. */
 function Tabs({ id, crowd }: { id: Id; crowd: Crowd }) {
   const w = words.value;
   const user = users.find(id)?.value;

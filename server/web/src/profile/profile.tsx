@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A user with what he made and what he likes. */
+/* A user, with the clips that the user made and likes. */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Visitor } from "../account/visitor";
@@ -72,7 +72,7 @@ function Actions({ user }: { user: User }) {
       >
         {w.editProfile}
       </button>
-      {/* Where there is a side, they are there. */}
+      {/* If there is a side bar, they are there. */}
       {!hasSideNav.value && (
         <button
           type="button"
@@ -115,7 +115,7 @@ function Tabs({ user, shelf }: { user: User; shelf: Shelf }) {
 function ShelfView({ user, shelf }: { user: Id; shelf: Shelf }) {
   const w = words.value;
   const list = shelfOf(user, shelf);
-  /* What was fetched before is shown at once, and replaced by what is there now. */
+  /* What was fetched before is shown at once, and replaced when the new answer arrives. */
   useEffect(() => {
     if (list.ended.peek() || list.items.peek().length > 0) void list.reload();
   }, [list]);

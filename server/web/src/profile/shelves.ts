@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The lists of videos that profiles show. They outlive the view, so that the way back from a video leads
- * to the same place. */
+/* The lists of videos on profiles. They outlive the view, so that going back from a video leads to
+ * the same position. */
 import * as api from "../net/api";
 import type { Id } from "../net/ids";
 import type { Shelf } from "../router";
@@ -29,12 +29,12 @@ export function shelfOf(id: Id, shelf: Shelf): PagedList<Id> {
   return list;
 }
 
-/** A video is gone: take it out of the caller's lists. */
+/** A video was deleted: removes it from the caller's lists. */
 export function dropVideo(video: Id) {
   for (const { list } of kept) list.items.value = list.items.value.filter((id) => id !== video);
 }
 
-/** Something was published or deleted: what is kept of USER is not true any more. */
+/** Something was published or deleted: the stored lists of USER are outdated. */
 export function forgetWorks(user: Id) {
   kept = kept.filter(({ name }) => !name.endsWith(` ${user} works`));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A video of a profile, in a feed of the list that it is in. */
+/* A video of a profile, in a feed of the list that contains it. */
 import { useEffect } from "preact/hooks";
 import { Feed } from "../feed/feed";
 import type { Id } from "../net/ids";
@@ -18,8 +18,8 @@ interface WatchProps {
 export function Watch({ id, shelf, video }: WatchProps) {
   const list = shelfOf(id, shelf);
   const isThere = list.items.value.includes(video);
-  /* Whoever comes by a link has to get to the page that has the video; who does not find it starts at
-   * the newest. */
+  /* After following a link, the page with the video must be found first; if it cannot be found, the
+   * feed starts at the newest video. */
   const isKnown = isThere || list.ended.value;
 
   useEffect(() => {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A user's picture; who has none gets an initial on a colour of the name. */
+/* A user's picture; without one, an initial on a colour from the name. */
 import type { User } from "../net/types";
 import { Tinted } from "./tinted";
 
@@ -8,7 +8,7 @@ const DEFAULT_AVATAR = /\/assets\/avatar\.png$/;
 const DEFAULT_BACKGROUND = /\/assets\/background\.png$/;
 const DEFAULT_SIGNATURE = "Nothing here yet.";
 
-/** The same colour for the same name, in degrees; names that differ little have colours that differ. */
+/** The same colour for the same name, in degrees; similar names get different colours. */
 export function hueOf(name: string): number {
   let hash = 0;
   for (const char of name) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x9e3779b1);
@@ -18,12 +18,12 @@ export function hueOf(name: string): number {
 export const backgroundOf = ({ background_image }: User): string | undefined =>
   DEFAULT_BACKGROUND.test(background_image) ? undefined : background_image;
 
-/** What a user says of himself; undefined: nothing, for which the service has a text of its own. */
+/** The user's bio; undefined: none, for which the service has a default text. */
 export const signatureOf = ({ signature }: User): string | undefined =>
   signature === DEFAULT_SIGNATURE ? undefined : signature;
 
 export function Avatar({ user, size = 40 }: { user: Pick<User, "name" | "avatar">; size?: number }) {
-  /* The name is beside it wherever it is shown. */
+  /* The name is next to it wherever it is shown. */
   if (!DEFAULT_AVATAR.test(user.avatar))
     return <img class="avatar" src={user.avatar} alt="" width={size} height={size} loading="lazy" />;
   return (

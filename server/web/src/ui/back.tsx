@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The way back to where one came from. */
+/* The way back to where the user came from. */
 import { words } from "../i18n";
 import { goBack } from "../router";
 import { BackIcon } from "./icons";
 
 interface BackProps {
-  /** Where it leads who came by a link from outside. */
+  /** Where it leads for users who came by a link from outside. */
   otherwise: string;
   class?: string;
   /** With the word beside the arrow. */

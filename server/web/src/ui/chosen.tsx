@@ -6,11 +6,11 @@ import { useEffect, useRef } from "preact/hooks";
 import { words } from "../i18n";
 import { PauseIcon, PlayIcon } from "./icons";
 
-/* As wide as it is shown at most, on a screen of twice the points. */
+/* As wide as it is ever shown, on a screen with two pixels per point. */
 const WIDTH = 800;
 
-/** The picture in FILE, or nothing when the browser knows no such pictures. It is drawn, since the policy of
- * the page allows no pictures from anywhere but the service. */
+/** The picture in FILE, or nothing if the browser cannot read it. It is drawn on a canvas, since the
+ * page's policy allows pictures from the service only. */
 export function ChosenPicture({ file, class: name }: { file: File; class: string }) {
   const canvas = useRef<HTMLCanvasElement>(null);
 
@@ -35,7 +35,8 @@ export function ChosenPicture({ file, class: name }: { file: File; class: string
   return <canvas ref={canvas} class={name} width={1} height={1} aria-hidden="true" />;
 }
 
-/** The clip in FILE, or nothing when the browser cannot play it; the service may know it all the same. */
+/** The clip in FILE, or nothing if the browser cannot play it; the service may accept it all the
+ * same. */
 export function ChosenClip({ file, label }: { file: File; label: string }) {
   const address = useSignal("");
   const plays = useSignal(false);

@@ -9,7 +9,7 @@ import { type ServiceError, asServiceError } from "../net/errors";
 import { SendIcon } from "./icons";
 import { ErrorText } from "./states";
 
-/* From so many characters on it is said how many are left. */
+/* From this many characters on, the number left is shown. */
 const WARN_LEFT = 40;
 
 interface ComposerProps {
@@ -17,7 +17,7 @@ interface ComposerProps {
   label: string;
   /** In code points. */
   longest: number;
-  /** Resolves to whether it was sent; a text that was not stays. */
+  /** Resolves to whether it was sent; an unsent text stays. */
   send: (text: string) => Promise<boolean>;
 }
 
@@ -28,7 +28,7 @@ export function Composer({ text, label, longest, send }: ComposerProps) {
   const left = longest - lengthOf(text.value);
   const isReady = text.value.trim() !== "" && left >= 0 && !busy.value;
 
-  /* As high as its text, up to what the style sheet allows. */
+  /* As high as its text, up to the limit in the style sheet. */
   useLayoutEffect(() => {
     if (!area.current) return;
     area.current.style.height = "auto";
@@ -70,7 +70,7 @@ export function Composer({ text, label, longest, send }: ComposerProps) {
             text.value = event.currentTarget.value;
           }}
           onKeyDown={(event) => {
-            /* Enter also picks words in input methods. */
+            /* In input methods Enter also chooses words. */
             if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
             event.preventDefault();
             void submit();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A modal dialog: the browser's own, which keeps the focus inside, closes by Escape or the way back of a
- * phone, and gives the focus back to where it was. */
+/* A modal dialog: the browser's own, which keeps the focus inside, is closed by Escape or a phone's
+ * back gesture, and returns the focus to where it was. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { words } from "../i18n";
@@ -9,11 +9,11 @@ import { CloseIcon } from "./icons";
 
 interface DialogProps {
   label: string;
-  /** A look: "sheet" comes from below on phones. */
+  /** The look: on phones a "sheet" comes from below. */
   kind?: "card" | "sheet";
-  /** Shown beside the label: how much there is in it. */
+  /** Shown next to the label: how much is inside. */
   count?: string;
-  /** False when what is inside has a title of its own. */
+  /** False if the content has its own title. */
   hasHead?: boolean;
   close: () => void;
   children: ComponentChildren;
@@ -38,12 +38,12 @@ export function Dialog({ label, kind = "card", count, hasHead = true, close, chi
       class={`dialog dialog-${kind}`}
       aria-label={label}
       onCancel={(event) => {
-        if (event.target !== box.current) return; /* of a file chooser inside */
+        if (event.target !== box.current) return; /* from a file chooser inside */
         event.preventDefault();
         close();
       }}
-      /* Browsers let a page keep a dialog open only once for each thing that the user does: the next one
-       * is closed without asking. */
+      /* Browsers let a page keep a dialog open only once per user action: the next attempt to close
+       * it is not reported. */
       onClose={(event) => event.currentTarget.isConnected && close()}
       onClick={(event) => event.target === box.current && close()}
     >

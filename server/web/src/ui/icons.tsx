@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Icons of 24 by 24, drawn with the colour of the text. They say nothing by themselves: whoever uses
- * one gives the words. */
+/* Icons of 24 by 24, drawn in the colour of the text. They have no label: whoever uses one adds the
+ * words. */
 import type { ComponentChildren } from "preact";
 
 interface Look {
@@ -73,7 +73,7 @@ export const LogOutIcon = drawn("M14 4.5H5.5v15H14M10 12h10.5M17 8.5l3.5 3.5-3.5
 export const WarningIcon = drawn("M12 3.6 21.4 20H2.6z", "M12 10v4.2M12 17.2h.01");
 export const CloudOffIcon = drawn("M7 18.5h10a4 4 0 0 0 1.6-7.7 6.5 6.5 0 0 0-11.4-2.4", "M6.4 9.7A4.5 4.5 0 0 0 7 18.5M3.5 3.5l17 17");
 
-/** The mark: a play button in shards. */
+/** The logo: a play button in shards. */
 export function Mark({ size = 32 }: { size?: number }) {
   return (
     <svg class="mark" width={size} height={size} viewBox="0 0 32 32" aria-hidden="true">

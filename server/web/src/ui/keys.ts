@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Keys of the whole page. */
+/* Keyboard shortcuts of the whole page. */
 
-/* Where a key has a meaning of its own. */
+/* Elements in which keys have a meaning of their own. */
 const TYPING = "input, textarea, select, [contenteditable]";
 const PRESSING = "button, a[href], summary, [role=tab]";
 
-/** The key of EVENT as the page's commands know it; undefined when it is meant for something else. */
+/** The command key of EVENT; undefined if the key is meant for something else. */
 export function commandOf(event: KeyboardEvent): string | undefined {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || event.isComposing) return undefined;
   const target = event.target instanceof Element ? event.target : undefined;

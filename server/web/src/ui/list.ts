@@ -12,9 +12,9 @@ export interface PagedList<Item> {
   error: Signal<ServiceError | undefined>;
   ended: Signal<boolean>;
   partial: Signal<boolean>;
-  /** Fetch the next page. It does nothing while one is fetched, or at the end. */
+  /** Fetches the next page. Does nothing while one is being fetched, or at the end. */
   more(): Promise<void>;
-  /** Begin anew; what is shown stays until the first page is there. */
+  /** Starts over; what is shown stays until the first page has arrived. */
   reload(): Promise<void>;
 }
 

@@ -11,7 +11,7 @@ export interface Loading {
   again: () => void;
 }
 
-/** Run WORK now and whenever one of INPUTS changes; the newest run counts. */
+/** Runs WORK now and whenever one of INPUTS changes; the latest run counts. */
 export function useLoading(work: () => Promise<void>, inputs: unknown[]): Loading {
   const busy = useSignal(true);
   const error = useSignal<ServiceError | undefined>(undefined);

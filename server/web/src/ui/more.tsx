@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The end of a list that goes on: the next page is fetched when it comes into sight, or by a button. */
+/* The end of a list with more pages: the next one is fetched when the end becomes visible, or by a
+ * button. */
 import { useEffect, useRef } from "preact/hooks";
 import { words } from "../i18n";
 import type { PagedList } from "./list";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What is shown where there is nothing else: waiting, empty, failed. */
+/* What is shown when there is no content: waiting, empty, failed. */
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { inWords, words } from "../i18n";
@@ -34,7 +34,7 @@ export function Empty({ icon, title, text, children }: EmptyProps) {
   );
 }
 
-/* For who asks for help; nobody else needs to see it. */
+/* For users who ask for help; nobody else needs to see it. */
 function RequestName({ error }: { error: ServiceError }) {
   if (!error.requestId || !error.isOfService) return null;
   return (
@@ -45,7 +45,7 @@ function RequestName({ error }: { error: ServiceError }) {
   );
 }
 
-/** TEXT: what it means here, where that is less than what it may mean. */
+/** TEXT: what the error means here, if that is less than what it may mean elsewhere. */
 export function ErrorText({ error, text = inWords(error) }: { error: ServiceError; text?: string }) {
   return (
     <div class="error-text" role="alert">
@@ -58,7 +58,7 @@ export function ErrorText({ error, text = inWords(error) }: { error: ServiceErro
   );
 }
 
-/* As often it is tried again by itself. */
+/* How often it is retried automatically. */
 const RETRY_MS = 8000;
 
 export function Failed({ error, again }: { error: ServiceError; again: () => void }) {
@@ -91,7 +91,7 @@ export function Failed({ error, again }: { error: ServiceError; again: () => voi
   );
 }
 
-/** Said above a list that is not whole. */
+/** Shown above a list that is incomplete. */
 export function Partial({ partial }: { partial: boolean }) {
   return partial ? <p class="partial">{words.value.somethingMissing}</p> : null;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A form that is sent to the service: once at a time, and what failed is kept to be said. */
+/* A form that is sent to the service: once at a time, and a failure is kept to be shown. */
 import { type Signal, useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { Attempt } from "../net/attempt";
@@ -12,7 +12,7 @@ export interface Submit {
   onSubmit: (event: SubmitEvent) => void;
 }
 
-/** WORK sends what is in the form; ATTEMPT gives the key of a write that may have to be repeated. */
+/** WORK sends the form; ATTEMPT gives the key of a write that may have to be repeated. */
 export function useSubmit(work: (form: HTMLFormElement, attempt: Attempt) => Promise<void>): Submit {
   const busy = useSignal(false);
   const error = useSignal<ServiceError | undefined>(undefined);

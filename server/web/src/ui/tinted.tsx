@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A box whose colour follows from data. The policy of the page allows no style in markup; what scripts
- * set on an element is theirs. */
+/* A box whose colour depends on data. The page's policy allows no styles in markup, but scripts may
+ * set them on elements. */
 import type { ComponentChildren } from "preact";
 
 interface TintedProps {

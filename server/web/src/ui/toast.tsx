@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Short notes at the edge of the window, which screen readers read out. */
+/* Short notes at the edge of the window, which screen readers announce. */
 import { signal } from "@preact/signals";
 import { inWords, words } from "../i18n";
 import { asServiceError } from "../net/errors";
@@ -27,7 +27,7 @@ function show(note: Omit<Note, "number">) {
 
 export const tell = (text: string) => show({ text, requestId: "", isError: false });
 
-/** Tell what failed, in words. What the user has cancelled is no news. */
+/** Shows a failure in words. Something that the user has cancelled is not reported. */
 export function tellError(thrown: unknown) {
   const error = asServiceError(thrown);
   if (error.reason !== "cancelled") show({ text: inWords(error), requestId: error.isOfService ? error.requestId : "", isError: true });
@@ -35,12 +35,13 @@ export function tellError(thrown: unknown) {
 
 const announced = signal("");
 
-/** For who does not see what everybody else sees. */
+/** For screen readers only. */
 export const announce = (text: string) => {
   announced.value = text;
 };
 
-/* The region is there before its first note: one that comes with its text is not read out. */
+/* The region exists before its first note: if both came together, screen readers would not announce
+ * the note. */
 export function Toasts() {
   return (
     <div class="toasts" role="status" aria-live="polite">

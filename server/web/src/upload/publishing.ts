@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The one upload of this page. It goes on while the user looks at something else. */
+/* The page's only upload. It continues while the user looks at something else. */
 import { signal } from "@preact/signals";
 import { asUser } from "../asking";
 import { newest } from "../feed/newest";
@@ -22,7 +22,7 @@ export const state = signal<State>({ is: "idle" });
 
 const attempt = new Attempt();
 
-/* Sent again after a failure, the same file under the same title is published once. */
+/* If it is sent again after a failure, the same file with the same title is published once. */
 const nameOf = (clip: File, title: string) => [title, clip.name, clip.size, clip.lastModified].join("\n");
 
 function transfer(clip: File, title: string): Promise<void> {
@@ -45,7 +45,7 @@ async function finish() {
   await newest.reload();
 }
 
-/** Publish the chosen file; resolves to whether it is published. */
+/** Publishes the chosen file; resolves to whether it is published. */
 export async function publish(title: string): Promise<boolean> {
   const clip = file.value;
   if (!clip || state.value.is === "sending") return false;

@@ -18,10 +18,12 @@ const LONGEST = 128;
 const sizeOf = (bytes: number) =>
   bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
-/* What the browser takes for a video or does not know is sent: the service looks at the bytes. */
+/* Anything that the browser considers a video, or does not know, is sent: the service checks the
+ * bytes. */
 const mayBeClip = ({ type, name }: File) => type === "" || /^video\//.test(type) || /\.(mp4|mov|m4v)$/i.test(name);
 
-/* Does the service refuse the file itself? Of that it can be said more than of other errors. */
+/* Whether the service refuses the file itself: about that there is more to say than about other
+ * errors. */
 const isRefused = (error: ServiceError) => error.reason === CODE.refusedFile;
 
 function Chooser({ isMissing }: { isMissing: boolean }) {
