@@ -312,7 +312,7 @@ static bool load_setting(struct loading *loading, const char *file,
     snprintf(place.name, sizeof place.name, "%.60s", name);
     if (id == OPTION__COUNT) {
         const struct config_option *near = nearest(place.name);
-        return fail_at(loading->err, &place, "is no option%s%s; see --help-config",
+        return fail_at(loading->err, &place, "is not an option%s%s; see --help-config",
                        near == NULL ? "" : ", did you mean ",
                        near == NULL ? "" : near->name) ||
                config_told(loading->report, loading->err);
@@ -398,7 +398,8 @@ static void warn_of_variable(const char *name, size_t len)
     if (near != NULL) {
         config_option_variable(near, meant);
     }
-    log_write(LOG_WARN, "variable_unknown", "name=\"%.*s\" detail=\"is no option%s%s\"",
+    log_write(LOG_WARN, "variable_unknown",
+              "name=\"%.*s\" detail=\"is not an option%s%s\"",
               (int)(len < CONFIG_NAME_BYTES ? len : CONFIG_NAME_BYTES), name,
               near == NULL ? "; see --help-config" : ", did you mean ", meant);
 }

@@ -127,7 +127,7 @@ static bool scan_number(struct scan *scan)
     end += suffix;
     if (isalpha((unsigned char)*end) != 0) {
         return config_fail(scan->err, scan->file, scan->line,
-                           "%.*s is no number; with a unit it is written in quotes: "
+                           "%.*s is not a number; with a unit it is written in quotes: "
                            "\"%.*s\"",
                            shown, scan->at, shown, scan->at);
     }

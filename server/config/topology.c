@@ -117,7 +117,8 @@ static bool check_server(const struct reader *reader, const struct router_server
 {
     if (!is_server_name(server->name)) {
         return config_fail(reader->err, reader->file, reader->line,
-                           "\"%.60s\" is no server name: write 1 to %d of a-z, 0-9 and -",
+                           "\"%.60s\" is not a server name: write 1 to %d of a-z, 0-9 "
+                           "and -",
                            server->name, NAME_MAX_BYTES);
     }
     if (server->socket[0] != '\0') {

@@ -140,7 +140,7 @@ static void count(struct janitor *janitor, uint64_t *counter, uint64_t n)
 static const char *delete_media(struct janitor *janitor, const struct job *job)
 {
     if (!storage_name_parse(job->payload, strlen(job->payload), NULL)) {
-        return "the payload is no base name";
+        return "the payload is not a base name";
     }
     return storage_delete(janitor->storage, job->payload) ? NULL : "the disk refused";
 }

@@ -197,7 +197,7 @@ const BAD = {
     1,
     /upload_limit is "256 parsecs": write a size such as .*256M/,
   ],
-  "a time without its quotes": ["drain_timeout = 10s;", 1, /10s is no number; .*in quotes: "10s"/],
+  "a time without its quotes": ["drain_timeout = 10s;", 1, /10s is not a number; .*in quotes: "10s"/],
   "a time without its unit": ["drain_timeout = 10;", 1, /drain_timeout is "10": write a time such as .*30s/],
   "a time that is too long": ['drain_timeout = "2h";', 1, /drain_timeout is 2h: it must be from 0 to 10min/],
   twice: ["feed_limit = 20;\nfeed_limit = 21;", 2, /feed_limit|duplicate/i],
@@ -238,7 +238,7 @@ test("all mistakes are reported in one run, each with file and line", () => {
     assert.equal(status, 1);
     const lines = stderr.trimEnd().split("\n");
     for (const [i, start] of [
-      `${at(1)}feed_limmit is no option`,
+      `${at(1)}feed_limmit is not an option`,
       `${at(2)}listen_port is a text`,
       "doushard: DOUSHARD_FEED_LIMIT is",
       `${at(n + 4)}base_url is`,

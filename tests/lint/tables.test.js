@@ -36,7 +36,7 @@ function optionProblems(list, sample) {
       problems.push(`${name} is ${seen.get(name)} in the sample, not ${defaultOf(option)}`);
     seen.delete(name);
   }
-  for (const name of seen.keys()) problems.push(`${name} in the sample is no option`);
+  for (const name of seen.keys()) problems.push(`${name} in the sample is not an option`);
   return problems;
 }
 

@@ -300,12 +300,12 @@ static void test_bad_files(void **state)
         {"# x\nlisten_port = 9223372036854775808L;", ":2: 9223372036854775808L" LARGE},
         {"listen_port = 0xFFFFFFFFFFFFFFFFL;", ":1: 0xFFFFFFFFFFFFFFFFL" LARGE},
         {"listen_port = -99999999999;", ":1: 99999999999" LARGE},
-        {"\nidle_timeout = 30s;", ":2: 30s is no number; with a unit it is written in "
+        {"\nidle_timeout = 30s;", ":2: 30s is not a number; with a unit it is written in "
                                   "quotes: \"30s\""},
-        {"upload_limit = 256M;", ":1: 256M is no number; with a unit it is written in "
+        {"upload_limit = 256M;", ":1: 256M is not a number; with a unit it is written in "
                                  "quotes: \"256M\""},
         {"listen_port = 1listen_host = 2;",
-         ":1: 1listen_host is no number; with a unit it is written in quotes: "
+         ":1: 1listen_host is not a number; with a unit it is written in quotes: "
          "\"1listen_host\""},
         {"db_name =\n\"abc;\n", ":2: this text has no end; close it with \" on the same "
                                 "line"},
@@ -341,8 +341,8 @@ static void test_bad_settings(void **state)
 {
     static const struct bad_file files[] = {
         {"listen_port = 1;\nlisten_prot = 2;",
-         ":2: listen_prot is no option, did you mean listen_port; see --help-config"},
-        {"zzz = 2;", ":1: zzz is no option; see --help-config"},
+         ":2: listen_prot is not an option, did you mean listen_port; see --help-config"},
+        {"zzz = 2;", ":1: zzz is not an option; see --help-config"},
         {"\n\nlisten_port = 70000;",
          ":3: listen_port is 70000: it must be from 0 to 65535 port"},
         {"listen_port = -1;", ":1: listen_port is -1: it must be from 0 to 65535 port"},
@@ -559,7 +559,7 @@ static void test_all_mistakes_are_told(void **state)
                                     "log_level = \"loud\";\n"
                                     "media_memory = 1.5;\n";
     static const char *const expected[] = {
-        ":10: listen_prot is no option, did you mean listen_port; see --help-config",
+        ":10: listen_prot is not an option, did you mean listen_port; see --help-config",
         ":11: feed_limit is 5000000: it must be from ",
         ":14: redis_password_file is a number: write a text in quotes",
         ":15: log_level is \"loud\": it must be one of ",
@@ -604,7 +604,7 @@ static void test_all_mistakes_are_told(void **state)
 
     /* A refused reload reports the first of them. */
     assert_null(load(fix->file, NULL, NULL, &err));
-    assert_non_null(strstr(err.text, ":10: listen_prot is no option"));
+    assert_non_null(strstr(err.text, ":10: listen_prot is not an option"));
     write_text(fix->password, "secret\n");
 }
 
@@ -761,7 +761,7 @@ static void test_bad_reload_changes_nothing(void **state)
     write_good(fix, "feed_limit = 20;");
     write_text(fix->topology, "servers = (\n\n{ name = \"Bad\"; } );");
     assert_null(reload(&args, config, &err));
-    assert_non_null(strstr(err.text, "t.conf:3: \"Bad\" is no server name"));
+    assert_non_null(strstr(err.text, "t.conf:3: \"Bad\" is not a server name"));
     assert_int_equal(unlink(fix->file), 0);
     assert_null(reload(&args, config, &err));
     assert_int_equal(config->feed_limit, 10);

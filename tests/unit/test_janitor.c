@@ -354,7 +354,7 @@ static void test_bad_jobs(void **state)
     janitor_poke(janitor);
     await_count(&shards.n_retried, 1);
     assert_int_equal(shards.last_retry_ms, 1000);
-    assert_string_equal(shards.last_error, "the payload is no base name");
+    assert_string_equal(shards.last_error, "the payload is not a base name");
     add_job("sing", "", 4);
     janitor_poke(janitor);
     await_count(&shards.n_retried, 2);

@@ -109,12 +109,12 @@ static void test_bad(void **state)
         {"servers = ( { name = \"a\"; host = \"127.0.0.1\";\nport = \"1\"; } );",
          ":2: port must be a whole number from 1 to 65535"},
         {"servers = ( { host = \"127.0.0.1\"; port = 1; } );",
-         ":1: \"\" is no server name: write 1 to 31 of a-z, 0-9 and -"},
+         ":1: \"\" is not a server name: write 1 to 31 of a-z, 0-9 and -"},
         {"servers = ( { name = \"Shard\"; host = \"127.0.0.1\"; port = 1; } );",
-         ":1: \"Shard\" is no server name: write 1 to 31 of a-z, 0-9 and -"},
+         ":1: \"Shard\" is not a server name: write 1 to 31 of a-z, 0-9 and -"},
         {"servers = ( { name = \"12345678901234567890123456789012\"; port = 1; } );",
-         ":1: \"12345678901234567890123456789012\" is no server name: write 1 to 31 of "
-         "a-z, 0-9 and -"},
+         ":1: \"12345678901234567890123456789012\" is not a server name: write 1 to 31 "
+         "of a-z, 0-9 and -"},
         {"servers = ( { name = \"a\"; host = \"db.example.org\"; port = 1; } );",
          ":1: host of a is \"db.example.org\": write a numeric address (names would be "
          "looked up while requests wait), or give a socket"},
