@@ -335,13 +335,12 @@ static void take_table(struct rcluster *cluster, struct rnode *node, struct rrep
 {
     struct rrange *ranges = NULL;
     size_t n = 0;
-    char why[160] = "the connection ended";
+    struct errmsg err;
     int64_t now_ms = clock_mono_ms();
 
     cluster->refresh.is_asked = false;
     cluster->refresh.not_before_ms = now_ms + REFRESH_PAUSE_MS;
-    if (reply != NULL &&
-        rmap_read(reply, rnode_host(node), &ranges, &n, why, sizeof why) && n > 0) {
+    if (reply != NULL && rmap_read(reply, rnode_host(node), &ranges, &n, &err)) {
         atomic_fetch_add(&cluster->count.refreshes, 1);
         cluster->refresh.due_ms = now_ms + REFRESH_EVERY_MS;
         apply(cluster, ranges, n);
@@ -350,7 +349,7 @@ static void take_table(struct rcluster *cluster, struct rnode *node, struct rrep
         cluster->refresh.is_wanted = true;
         if (reply != NULL) {
             log_write(LOG_WARN, "redis_table", "node=%s:%u why=\"%s\"", rnode_host(node),
-                      rnode_port(node), why);
+                      rnode_port(node), err.text);
         }
     }
     free(ranges);

@@ -3,7 +3,6 @@
 /* What the nodes of a Redis Cluster say about the slots. */
 #include "shard/rmap.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,29 +62,33 @@ static bool read_range(const struct rreply *entry, const char *asked_host,
 }
 
 bool rmap_read(const struct rreply *reply, const char *asked_host, struct rrange **ranges,
-               size_t *n, char *why, size_t size)
+               size_t *n, struct errmsg *err)
 {
     *ranges = NULL;
     *n = 0;
     if (reply == NULL || reply->kind != RREPLY_ARRAY || reply->len == 0) {
-        (void)snprintf(why, size, "%s",
-                       reply != NULL && reply->kind == RREPLY_ERROR ? reply->text
-                                                                    : "no slots");
-        return false;
+        return errmsg_set(err, "%s",
+                          reply != NULL && reply->kind == RREPLY_ERROR ? reply->text
+                                                                       : "no slots");
     }
     struct rrange *list = calloc(reply->len, sizeof *list);
-    for (size_t i = 0; list != NULL && i < reply->len; i++) {
+    if (list == NULL) {
+        return errmsg_set(err, "out of memory");
+    }
+    for (size_t i = 0; i < reply->len; i++) {
         bool has_place;
         if (!read_range(reply->elements[i], asked_host, &list[*n], &has_place)) {
-            (void)snprintf(why, size, "entry %zu of CLUSTER SLOTS is none", i);
             free(list);
-            return false;
+            return errmsg_set(err, "entry %zu of CLUSTER SLOTS cannot be read", i);
         }
         *n += has_place;
     }
+    if (*n == 0) {
+        free(list);
+        return errmsg_set(err, "no master has an address");
+    }
     *ranges = list;
-    (void)snprintf(why, size, "%s", list == NULL ? "out of memory" : "");
-    return list != NULL;
+    return true;
 }
 
 /* "3999 127.0.0.1:6381", "3999 :6381", "3999 ::1:6381" */

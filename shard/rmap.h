@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "shard/base/check.h"
+#include "shard/base/errmsg.h"
 
 #include "shard/rslot.h"
 #include "shard/rwire.h"
@@ -27,10 +28,10 @@ struct rrange {
 
 /* Read the answer to CLUSTER SLOTS by a node that was asked at ASKED_HOST, which replaces
  * a host that the answer leaves out. True: *RANGES (of malloc, the caller's) has the *N
- * ranges whose master has an address. False: the answer is not reliable, or out of
- * memory; WHY (SIZE bytes) says which. */
+ * ranges, one at least, whose master has an address. False: the answer is not reliable,
+ * or out of memory; ERR says which. */
 bool rmap_read(const struct rreply *reply, const char *asked_host, struct rrange **ranges,
-               size_t *n, char *why, size_t size) MUST_CHECK;
+               size_t *n, struct errmsg *err) MUST_CHECK;
 
 /* What an error means for the client. */
 enum rerror {

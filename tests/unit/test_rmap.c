@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Slots of keys, replies cut anywhere, and the errors of a Redis Cluster. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shard/base/check.h"
@@ -155,13 +156,63 @@ static void test_errors(void **state)
     }
 }
 
+/* Answers to CLUSTER SLOTS by the node "asked". */
+static void test_tables(void **state)
+{
+    static const struct {
+        const char *wire;
+        const char *err; /* NULL: the table is taken */
+        size_t n;        /* ranges of it */
+        const char *host;
+        unsigned port; /* both of the last range */
+    } rows[] = {
+        {"*1\r\n*3\r\n:0\r\n:9\r\n*2\r\n$1\r\na\r\n:1\r\n", NULL, 1, "a", 1},
+        {"*1\r\n*3\r\n:0\r\n:9\r\n*2\r\n$-1\r\n:1\r\n", NULL, 1, "asked", 1},
+        {"*2\r\n*3\r\n:0\r\n:9\r\n*2\r\n$1\r\n?\r\n:1\r\n"
+         "*3\r\n:10\r\n:16383\r\n*2\r\n$1\r\nb\r\n:2\r\n",
+         NULL, 1, "b", 2},
+        {"*1\r\n*3\r\n:0\r\n:9\r\n*2\r\n$1\r\n?\r\n:1\r\n", "no master has an address", 0,
+         NULL, 0},
+        {"*1\r\n*3\r\n:9\r\n:0\r\n*2\r\n$1\r\na\r\n:1\r\n",
+         "entry 0 of CLUSTER SLOTS cannot be read", 0, NULL, 0},
+        {"*1\r\n*3\r\n:0\r\n:16384\r\n*2\r\n$1\r\na\r\n:1\r\n",
+         "entry 0 of CLUSTER SLOTS cannot be read", 0, NULL, 0},
+        {"*0\r\n", "no slots", 0, NULL, 0},
+        {"-ERR off\r\n", "ERR off", 0, NULL, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct rreader *reader = rreader_new();
+        struct rreply *reply;
+        struct rrange *ranges;
+        struct errmsg err;
+        size_t n;
+
+        assert_true(rreader_feed(reader, rows[i].wire, strlen(rows[i].wire)));
+        assert_true(rreader_next(reader, &reply));
+        bool is_taken = rmap_read(reply, "asked", &ranges, &n, &err);
+        assert_int_equal(is_taken, rows[i].err == NULL);
+        if (is_taken) {
+            assert_int_equal(n, rows[i].n);
+            assert_string_equal(ranges[n - 1].master.host, rows[i].host);
+            assert_int_equal(ranges[n - 1].master.port, rows[i].port);
+        } else {
+            assert_string_equal(err.text, rows[i].err);
+            assert_null(ranges);
+        }
+        free(ranges);
+        rreply_free(&reply);
+        rreader_free(&reader);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_slots),
-        cmocka_unit_test(test_replies),
-        cmocka_unit_test(test_unfinished),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_slots),      cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_unfinished), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_tables),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
