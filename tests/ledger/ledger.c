@@ -313,27 +313,25 @@ static bool needs_videos(const struct load_mix *mix)
 /* Reads the world. False: the reason was printed. */
 static bool open_world(const struct options *options, struct load_world *world)
 {
-    char why[256];
+    struct errmsg err;
     FILE *file = fopen(options->world, "r");
 
     if (file == NULL) {
         fail(options->world, strerror(errno)); // NOLINT(concurrency-mt-unsafe)
         return false;
     }
-    bool good = load_world_read(world, file, options->keys, why, sizeof why);
+    bool good = load_world_read(world, file, options->keys, &err);
     (void)fclose(file);
     if (good && options->load.pollers > world->n_chats) {
-        (void)snprintf(why, sizeof why, "there are only %zu chats", world->n_chats);
-        good = false;
+        good = errmsg_set(&err, "there are only %zu chats", world->n_chats);
     }
     if (good && world->n_videos == world->n_ghost_videos &&
         needs_videos(&options->load.mix)) {
-        (void)snprintf(why, sizeof why, "there is no video for what --mix has");
-        good = false;
+        good = errmsg_set(&err, "there is no video for what --mix has");
     }
     if (!good) {
         load_world_release(world);
-        fail(options->world, why);
+        fail(options->world, err.text);
     }
     return good;
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "shard/base/check.h"
+#include "shard/base/errmsg.h"
 
 #include "tests/ledger/history.h"
 #include "tests/ledger/progress.h"
@@ -72,10 +73,9 @@ struct load_options {
 
 /* Read FILE: "user ID SESSION", "video ID AUTHOR", "chat OWNER PEER", "ghost_user ID",
  * "ghost_video ID" in this order, and make tokens with the keys of KEY_FILE; a SESSION
- * may also be a token, and when all are, KEY_FILE NULL. False: WHY (SIZE bytes) says what
- * is wrong. */
+ * may also be a token, and when all are, KEY_FILE NULL. False: ERR says what is wrong. */
 bool load_world_read(struct load_world *world, FILE *file, const char *key_file,
-                     char *why, size_t size) MUST_CHECK;
+                     struct errmsg *err) MUST_CHECK;
 void load_world_release(struct load_world *world);
 
 /* Run the clients; append what they did to HISTORY. *NOT_SENT counts requests for which

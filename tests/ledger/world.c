@@ -114,16 +114,14 @@ static bool read_line(struct load_world *world, const struct jwt_keys *keys, cha
 }
 
 bool load_world_read(struct load_world *world, FILE *file, const char *key_file,
-                     char *why, size_t size)
+                     struct errmsg *err)
 {
     char line[JWT_TEXT_MAX + 64];
     struct jwt_keys keys = {.n = 0};
     size_t n = 0;
     bool good = true;
-    struct errmsg err;
 
-    if (key_file != NULL && !token_keys_load(key_file, &keys, &err)) {
-        (void)snprintf(why, size, "%s", err.text);
+    if (key_file != NULL && !token_keys_load(key_file, &keys, err)) {
         return false;
     }
     while (good && fgets(line, sizeof line, file) != NULL) {
@@ -132,12 +130,12 @@ bool load_world_read(struct load_world *world, FILE *file, const char *key_file,
     }
     OPENSSL_cleanse(&keys, sizeof keys);
     if (!good) {
-        (void)snprintf(why, size, "line %zu of the world cannot be understood", n);
-    } else if (world->n_users - world->n_ghost_users < 2) {
-        (void)snprintf(why, size, "the world needs two users");
-        good = false;
+        return errmsg_set(err, "line %zu of the world cannot be understood", n);
     }
-    return good;
+    if (world->n_users - world->n_ghost_users < 2) {
+        return errmsg_set(err, "the world needs two users");
+    }
+    return true;
 }
 
 void load_world_release(struct load_world *world)
