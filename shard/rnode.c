@@ -36,8 +36,8 @@ struct rnode {
     char port[8];
     const struct rnode_options *options; /* (ref) */
     enum rnode_state state;
-    char why[192];
-    int pause_ms; /* the last one; 0: it was up since */
+    struct errmsg err; /* how the last connection ended; "": none did yet */
+    int pause_ms;      /* the last one; 0: it was up since */
     int64_t
         due_ms; /* DOWN: when to connect; else, when it has been silent for too long */
     struct gaicb query; /* RESOLVING */
@@ -169,7 +169,7 @@ enum rnode_state rnode_state(const struct rnode *node)
 
 const char *rnode_why(const struct rnode *node)
 {
-    return node->why;
+    return node->err.text;
 }
 
 size_t rnode_n_waiting(const struct rnode *node)
@@ -181,15 +181,15 @@ size_t rnode_n_waiting(const struct rnode *node)
 
 /* The connection has failed: try again later, after twice the pause each time, with
  * jitter, so that many servers do not reconnect at once. */
-static void fail(struct rnode *node, const char *why)
+static void fail(struct rnode *node, const char *reason)
 {
-    bool is_news = node->state == RNODE_UP || node->why[0] == '\0';
+    bool is_news = node->state == RNODE_UP || node->err.text[0] == '\0';
     int pause_ms = node->pause_ms == 0 ? PAUSE_MIN_MS : 2 * node->pause_ms;
 
-    (void)snprintf(node->why, sizeof node->why, "%s", why);
+    (void)errmsg_set(&node->err, "%s", reason);
     if (is_news) {
         log_write(LOG_WARN, "redis_down", "node=%s:%s waiting=%zu why=\"%s\"", node->host,
-                  node->port, node->tags.n, node->why);
+                  node->port, node->tags.n, node->err.text);
     }
     cancel_query(node);
     if (pause_ms > node->options->pause_max_ms) {
@@ -206,7 +206,7 @@ static void rise(struct rnode *node)
 {
     node->state = RNODE_UP;
     node->pause_ms = 0;
-    if (node->why[0] != '\0') {
+    if (node->err.text[0] != '\0') {
         log_write(LOG_INFO, "redis_up", "node=%s:%s", node->host, node->port);
     }
 }
@@ -302,7 +302,7 @@ static void look_connected(struct rnode *node)
  * refused. */
 static bool takes_commands(struct rnode *node)
 {
-    if (node->state == RNODE_DOWN && node->why[0] == '\0') {
+    if (node->state == RNODE_DOWN && node->err.text[0] == '\0') {
         resolve(node);
     }
     return node->state == RNODE_UP ||
@@ -356,7 +356,7 @@ static void send_more(struct rnode *node)
 /* Take one reply. False: the connection has ended because of it. */
 static bool take(struct rnode *node, struct rreply *reply)
 {
-    char why[192];
+    struct errmsg err;
 
     if (node->tags.n == 0) {
         rreply_free(&reply);
@@ -365,10 +365,11 @@ static bool take(struct rnode *node, struct rreply *reply)
     }
     if (node->tags.tag[node->tags.first] == &auth_tag) {
         if (!rreply_says(reply, "OK")) {
-            (void)snprintf(why, sizeof why, "AUTH: %.150s",
-                           reply->kind == RREPLY_ERROR ? reply->text : "no answer to it");
+            (void)errmsg_set(&err, "AUTH: %s",
+                             reply->kind == RREPLY_ERROR ? reply->text
+                                                         : "no answer to it");
             rreply_free(&reply);
-            fail(node, why);
+            fail(node, err.text);
             return false;
         }
         rise(node);

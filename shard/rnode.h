@@ -43,7 +43,7 @@ struct rnode_options {
     int timeout_ms;         /* to connect, and for the next byte of an answer */
     int pause_max_ms;       /* longest pause before it connects again */
 
-    /* The answer to TAG, now owned by the callee. NULL: lost, and node->why says how. */
+    /* The answer to TAG, now owned by the callee. NULL: lost, see rnode_why(). */
     void (*on_reply)(void *context, struct rnode *node, void *tag, struct rreply *reply);
     void *context; /* (ref) */
 };
