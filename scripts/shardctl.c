@@ -105,7 +105,7 @@ static void explain_shards(struct router *router)
     for (size_t i = 0; i < router_n_shards(router); i++) {
         router_shard_state(router, i, &state);
         if (!state.up) {
-            (void)shardctl_fail(state.name, state.reason);
+            (void)shardctl_fail(state.name, state.reason.text);
         }
     }
 }

@@ -142,7 +142,7 @@ static void check_topology(struct run *run)
 static bool check_answer(struct run *run, struct dbconn_hello *hello)
 {
     const struct shardctl *ctl = run->ctl;
-    char why[200];
+    struct errmsg err;
 
     run->target = (struct dbconn_target){.host = run->server.host,
                                          .port = run->server.port,
@@ -152,20 +152,20 @@ static bool check_answer(struct run *run, struct dbconn_hello *hello)
                                          .db_name = ctl->options.db_name,
                                          .tls_ca = ctl->options.tls_ca};
     link_init(&run->link, run->server.name, &run->target, /* durability_exempt= */ true);
-    run->link.conn = dbconn_open(&run->target, clock_mono_ms() + SHARDCTL_CONNECT_MS,
-                                 hello, why, sizeof why);
+    run->link.conn =
+        dbconn_open(&run->target, clock_mono_ms() + SHARDCTL_CONNECT_MS, hello, &err);
     if (run->link.conn == NULL) {
         checks_add(&run->checks, CHECK_ERR,
                    "it does not answer as a shard does (scripts/migrate makes its tables "
                    "and accounts): %s",
-                   why);
+                   err.text);
     }
     return run->link.conn != NULL;
 }
 
 static void check_hello(struct run *run, const struct dbconn_hello *hello)
 {
-    char why[200];
+    struct errmsg err;
 
     run->is_named = strcmp(hello->server, run->server.name) == 0;
     if (hello->server[0] != '\0' && !run->is_named) {
@@ -182,11 +182,11 @@ static void check_hello(struct run *run, const struct dbconn_hello *hello)
                    : "it may lose acknowledged writes: needs "
                      "innodb_flush_log_at_trx_commit=1, innodb_doublewrite=ON, "
                      "sync_binlog=1 with log_bin");
-    if (proc_is_served("schema", hello->schema, SCHEMA_VERSION, why, sizeof why)) {
+    if (proc_is_served("schema", hello->schema, SCHEMA_VERSION, &err)) {
         checks_add(&run->checks, CHECK_OK, "its tables have version %" PRIu32,
                    hello->schema.version);
     } else {
-        checks_add(&run->checks, CHECK_ERR, "%s", why);
+        checks_add(&run->checks, CHECK_ERR, "%s", err.text);
     }
     if (hello->is_refused) {
         checks_add(&run->checks, CHECK_ERR,
@@ -210,12 +210,13 @@ static void check_routines(struct run *run)
 {
     const unsigned n_errors = run->checks.n_errors;
     const struct dbresult *list = ask(run, PROC_ROUTINE_LIST);
-    char why[200] = "its routines are those of this version";
-    const bool good = list != NULL &&
-                      routines_serve(list, /* must_be_complete= */ true, why, sizeof why);
+    struct errmsg err;
+    const bool good =
+        list != NULL && routines_serve(list, /* must_be_complete= */ true, &err);
 
     if (run->checks.n_errors == n_errors) {
-        checks_add(&run->checks, good ? CHECK_OK : CHECK_ERR, "%s", why);
+        checks_add(&run->checks, good ? CHECK_OK : CHECK_ERR, "%s",
+                   good ? "its routines are those of this version" : err.text);
     }
 }
 

@@ -185,7 +185,7 @@ static void check_router(struct run *run)
         router_shard_state(run->ctl->router, i, &state);
         if (!state.up) {
             checks_add(&run->checks, i == run->taker ? CHECK_ERR : CHECK_WARN,
-                       "%s is not in use: %s", state.name, state.reason);
+                       "%s is not in use: %s", state.name, state.reason.text);
         }
     }
 }

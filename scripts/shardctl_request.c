@@ -124,13 +124,13 @@ static void greet(const struct shardctl *ctl, size_t shard, struct dbconn_hello 
                                          .password = ctl->password,
                                          .db_name = ctl->options.db_name,
                                          .tls_ca = ctl->options.tls_ca};
-    char why[200];
-    struct dbconn *conn = dbconn_open(&target, clock_mono_ms() + SHARDCTL_CONNECT_MS,
-                                      hello, why, sizeof why);
+    struct errmsg err;
+    struct dbconn *conn =
+        dbconn_open(&target, clock_mono_ms() + SHARDCTL_CONNECT_MS, hello, &err);
 
     if (conn == NULL) {
         *hello = (struct dbconn_hello){.error = 1};
-        checks_add(checks, CHECK_ERR, "%s does not answer: %s", server->name, why);
+        checks_add(checks, CHECK_ERR, "%s does not answer: %s", server->name, err.text);
     } else if (strcmp(hello->server, server->name) != 0) {
         checks_add(checks, CHECK_ERR, "%s calls itself \"%s\"", server->name,
                    hello->server);

@@ -169,7 +169,8 @@ static bool look(struct run *run)
     }
     if (!moves_read(&run->moves, run->ctl, /* is_quiet= */ true)) {
         for (size_t i = 0; i < run->n_shards; i++) {
-            (void)shardctl_fail(run->shards[i].state.name, run->shards[i].state.reason);
+            (void)shardctl_fail(run->shards[i].state.name,
+                                run->shards[i].state.reason.text);
         }
         return false;
     }
@@ -223,7 +224,7 @@ static json_t *json_of_shards(const struct run *run)
             list,
             json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:I, s:I, s:I}", "shard",
                       shard->state.name, "role", role(shard), "state", state_name(shard),
-                      "reason", shard->state.reason, "slots",
+                      "reason", shard->state.reason.text, "slots",
                       (json_int_t)shard->state.slots_owned, "own_slots",
                       (json_int_t)shard->n_own, "free_bytes",
                       shard->free_bytes < 0 ? json_null()
@@ -359,7 +360,7 @@ static void check_shards(struct run *run)
         }
         if (!state->up) {
             checks_add(&run->checks, CHECK_ERR, "%s is not in use: %s", state->name,
-                       state->reason);
+                       state->reason.text);
         } else if (state->paused[0] != '\0') {
             checks_add(&run->checks, CHECK_ERR,
                        "%s is paused by %s; CALL shard_resume() there ends it",

@@ -3,8 +3,6 @@
 /* A breaker: keeps work away from something that has said that it cannot do it. */
 #include "shard/breaker.h"
 
-#include <stdio.h>
-
 #include "shard/base/clock.h"
 
 /* How many in a row without an answer open it: as many as bring a pool down. */
@@ -24,21 +22,20 @@ void breaker_destroy(struct breaker *breaker)
     pthread_mutex_destroy(&breaker->shared.mutex);
 }
 
-bool breaker_is_closed(struct breaker *breaker, char *why, size_t size)
+bool breaker_is_closed(struct breaker *breaker, struct errmsg *err)
 {
-    why[0] = '\0';
     if (!atomic_load(&breaker->is_open)) {
         return true;
     }
     pthread_mutex_lock(&breaker->shared.mutex);
-    (void)snprintf(why, size, "%s", breaker->shared.why);
+    *err = breaker->shared.reason;
     pthread_mutex_unlock(&breaker->shared.mutex);
     return false;
 }
 
-bool breaker_lets(struct breaker *breaker, char *why, size_t size)
+bool breaker_lets(struct breaker *breaker, struct errmsg *err)
 {
-    bool lets = breaker_is_closed(breaker, why, size);
+    bool lets = breaker_is_closed(breaker, err);
 
     atomic_fetch_add(&breaker->refused_total, !lets);
     return lets;
@@ -57,7 +54,7 @@ static int first_pause_locked(const struct breaker *breaker, int64_t now_ms)
     return doubled_ms < breaker->hold_max_ms ? doubled_ms : breaker->hold_max_ms;
 }
 
-bool breaker_open(struct breaker *breaker, const char *why)
+bool breaker_open(struct breaker *breaker, const char *reason)
 {
     int64_t now_ms = clock_mono_ms();
 
@@ -66,7 +63,7 @@ bool breaker_open(struct breaker *breaker, const char *why)
     if (was_closed) {
         breaker->shared.pause_ms = first_pause_locked(breaker, now_ms);
     }
-    (void)snprintf(breaker->shared.why, sizeof breaker->shared.why, "%s", why);
+    (void)errmsg_set(&breaker->shared.reason, "%s", reason);
     breaker->shared.due_ms = now_ms + breaker->shared.pause_ms;
     pthread_mutex_unlock(&breaker->shared.mutex);
     return was_closed;

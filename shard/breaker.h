@@ -13,10 +13,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "shard/base/check.h"
+#include "shard/base/errmsg.h"
 
 struct breaker {
     atomic_bool is_open;
@@ -26,8 +26,8 @@ struct breaker {
     int hold_max_ms; /* and at most */
     struct {
         pthread_mutex_t mutex;
-        char why[160];
-        int pause_ms; /* of this time */
+        struct errmsg reason; /* why it opened last */
+        int pause_ms;         /* of this time */
         int64_t due_ms;
         int64_t closed_ms; /* when it last closed, 0 = never */
     } shared;
@@ -36,11 +36,12 @@ struct breaker {
 void breaker_init(struct breaker *breaker, int hold_ms, int hold_max_ms);
 void breaker_destroy(struct breaker *breaker);
 
-/* May a write pass? False: counted as refused, and WHY (SIZE bytes) says why. */
-bool breaker_lets(struct breaker *breaker, char *why, size_t size) MUST_CHECK;
+/* May a write pass? False: counted as refused, and ERR says why. */
+bool breaker_lets(struct breaker *breaker, struct errmsg *err) MUST_CHECK;
 
-/* It cannot be written: open, and try again after a pause. True: it was closed before. */
-bool breaker_open(struct breaker *breaker, const char *why);
+/* It cannot be written, for this REASON: open, and try again after a pause. True: it was
+ * closed before. */
+bool breaker_open(struct breaker *breaker, const char *reason);
 
 /* A write that passed got no answer. True: several in a row, open it. */
 bool breaker_fail(struct breaker *breaker);
@@ -54,7 +55,7 @@ void breaker_close(struct breaker *breaker);
 /* When to try, by the monotonic clock; INT64_MAX: it is closed. */
 int64_t breaker_due_ms(struct breaker *breaker);
 
-/* False: open, and WHY (SIZE bytes) says why; else "". */
-bool breaker_is_closed(struct breaker *breaker, char *why, size_t size);
+/* False: open, and ERR says why. */
+bool breaker_is_closed(struct breaker *breaker, struct errmsg *err) MUST_CHECK;
 
 #endif

@@ -90,7 +90,7 @@ static bool set_options(MYSQL *mysql, const struct dbconn_target *target)
 
 /* Run the connect until it is done, or until DEADLINE_MS. */
 static bool connect_until(MYSQL *mysql, const struct dbconn_target *target,
-                          int64_t deadline_ms, char *why, size_t size)
+                          int64_t deadline_ms, struct errmsg *err)
 {
     const char *socket = target->socket[0] == '\0' ? NULL : target->socket;
     MYSQL *connected = NULL;
@@ -103,8 +103,7 @@ static bool connect_until(MYSQL *mysql, const struct dbconn_target *target,
                              .events = dbconn_poll_events(wait)};
         if (!wait_fds(&fd, deadline_ms)) {
             wait_fds_end(&fd);
-            (void)snprintf(why, size, "no connection in time");
-            return false;
+            return errmsg_set(err, "no connection in time");
         }
         if (fd.revents != 0) {
             wait = mysql_real_connect_cont(&connected, mysql,
@@ -112,18 +111,16 @@ static bool connect_until(MYSQL *mysql, const struct dbconn_target *target,
         }
     }
     if (connected == NULL) {
-        (void)snprintf(why, size, "%u %s", mysql_errno(mysql), mysql_error(mysql));
-        return false;
+        return errmsg_set(err, "%u %s", mysql_errno(mysql), mysql_error(mysql));
     }
     if (wants_tls(target) && mysql_get_ssl_cipher(mysql) == NULL) {
-        (void)snprintf(why, size, "the server does not speak TLS");
-        return false;
+        return errmsg_set(err, "the server does not speak TLS");
     }
     return true;
 }
 
 bool dbconn_greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello *hello,
-                  char *why, size_t size)
+                  struct errmsg *err)
 {
     struct arena arena;
     const struct dbarg args[PROC_ARGS_MAX] = {
@@ -156,10 +153,10 @@ bool dbconn_greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello 
     dbexec_run(&exec, 1, deadline_ms);
     hello->error = exec.error;
     if (exec.status != DB_OK) {
-        (void)snprintf(why, size, "conn_open: %s", exec.detail);
+        (void)errmsg_set(err, "conn_open: %s", exec.detail);
     } else if (exec.results == NULL ||
                !dbresult_read(exec.results, 0, fields, ARRAY_LEN(fields), &row)) {
-        (void)snprintf(why, size, "conn_open answered what this version cannot read");
+        (void)errmsg_set(err, "conn_open answered what this version cannot read");
     } else {
         (void)snprintf(hello->server, sizeof hello->server, "%s", row.server);
         hello->schema = (struct proc_version){row.schema, row.serves};
@@ -179,13 +176,13 @@ bool dbconn_library_init(void)
 }
 
 struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_ms,
-                           struct dbconn_hello *hello, char *why, size_t size)
+                           struct dbconn_hello *hello, struct errmsg *err)
 {
     unsigned char random[(DBCONN_TAG_SIZE - 1) / 2];
     struct dbconn *conn = calloc(1, sizeof *conn);
 
     if (conn == NULL) {
-        (void)snprintf(why, size, "out of memory");
+        (void)errmsg_set(err, "out of memory");
         hello->error = CR_OUT_OF_MEMORY;
         return NULL;
     }
@@ -194,11 +191,11 @@ struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_
     conn->target = target;
     conn->mysql = mysql_init(NULL);
     if (conn->mysql == NULL || !set_options(conn->mysql, target)) {
-        (void)snprintf(why, size, "out of memory");
+        (void)errmsg_set(err, "out of memory");
         hello->error = CR_OUT_OF_MEMORY;
-    } else if (!connect_until(conn->mysql, target, deadline_ms, why, size)) {
+    } else if (!connect_until(conn->mysql, target, deadline_ms, err)) {
         hello->error = mysql_errno(conn->mysql);
-    } else if (dbconn_greet(conn, deadline_ms, hello, why, size)) {
+    } else if (dbconn_greet(conn, deadline_ms, hello, err)) {
         return conn;
     }
     dbconn_close(&conn);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "shard/base/check.h"
+#include "shard/base/errmsg.h"
 
 #include "shard/proc.h"
 
@@ -45,15 +46,15 @@ struct dbconn_hello {
 /* Prepare the client library; once, before the first thread. False: it cannot be used. */
 bool dbconn_library_init(void) MUST_CHECK;
 
-/* Connect, and CALL conn_open(). NULL on failure; WHY (SIZE bytes) then says what
+/* Connect, and CALL conn_open(). NULL on failure; ERR and HELLO->error then say what
  * happened. */
 struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_ms,
-                           struct dbconn_hello *hello, char *why, size_t size) MUST_CHECK;
+                           struct dbconn_hello *hello, struct errmsg *err) MUST_CHECK;
 
-/* CALL conn_open() again on an idle connection, for the shard's present report. False,
- * with WHY (SIZE bytes): no answer. */
+/* CALL conn_open() again on an idle connection, for the shard's present report. False: no
+ * answer, see ERR and HELLO->error. */
 bool dbconn_greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello *hello,
-                  char *why, size_t size) MUST_CHECK;
+                  struct errmsg *err) MUST_CHECK;
 
 /* After a failure: was there only no room for one more connection? The server takes no
  * more of them (ER_CON_COUNT_ERROR and the limits per user), or this process has no

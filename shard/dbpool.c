@@ -5,7 +5,6 @@
 #include "shard/dbpool.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,8 +41,8 @@ struct dbpool {
         pthread_mutex_t mutex;
         const struct dbconn_target *target;
         bool is_up;
-        char reason[160];
-        unsigned n_open; /* opening, idle and busy */
+        struct errmsg reason; /* why it is down */
+        unsigned n_open;      /* opening, idle and busy */
         unsigned n_idle;
         unsigned n_waiters;
         unsigned failures; /* calls in a row without an answer */
@@ -68,7 +67,7 @@ struct dbpool *dbpool_new(const struct dbpool_options *options)
         return NULL;
     }
     pthread_mutex_init(&pool->shared.mutex, NULL);
-    snprintf(pool->shared.reason, sizeof pool->shared.reason, "not reached yet");
+    (void)errmsg_set(&pool->shared.reason, "not reached yet");
     return pool;
 }
 
@@ -132,7 +131,7 @@ static unsigned go_down_locked(struct dbpool *pool, const char *reason,
 {
     unsigned n = empty_locked(pool, out);
 
-    snprintf(pool->shared.reason, sizeof pool->shared.reason, "%s", reason);
+    (void)errmsg_set(&pool->shared.reason, "%s", reason);
     pool->shared.is_up = false;
     while (grant_locked(pool, GRANT_REFUSED, NULL)) {
     }
@@ -177,7 +176,7 @@ void dbpool_set_up(struct dbpool *pool)
     pthread_mutex_lock(&pool->shared.mutex);
     pool->shared.is_up = true;
     pool->shared.failures = 0;
-    pool->shared.reason[0] = '\0';
+    pool->shared.reason.text[0] = '\0';
     pthread_mutex_unlock(&pool->shared.mutex);
 }
 
@@ -212,7 +211,7 @@ void dbpool_reap(struct dbpool *pool)
 /* Connect; try again if the connection was ended while it was opened: a server that has
  * died refuses the next one. */
 static struct dbconn *connect_anew(struct dbpool *pool, int64_t deadline_ms,
-                                   struct dbconn_hello *hello, char *why, size_t size)
+                                   struct dbconn_hello *hello, struct errmsg *err)
 {
     struct dbconn *opened = NULL;
 
@@ -221,7 +220,7 @@ static struct dbconn *connect_anew(struct dbpool *pool, int64_t deadline_ms,
         const struct dbconn_target *target = pool->shared.target;
         pthread_mutex_unlock(&pool->shared.mutex);
         *hello = (struct dbconn_hello){.error = 0};
-        opened = dbconn_open(target, deadline_ms, hello, why, size);
+        opened = dbconn_open(target, deadline_ms, hello, err);
         if (opened != NULL || !dbconn_was_cut(hello)) {
             break;
         }
@@ -231,15 +230,15 @@ static struct dbconn *connect_anew(struct dbpool *pool, int64_t deadline_ms,
 
 /* The caller has counted a connection in n_open: open it. */
 static enum outcome open_connection(struct dbpool *pool, int64_t deadline_ms,
-                                    struct dbconn **conn, char *why, size_t size)
+                                    struct dbconn **conn, struct errmsg *err)
 {
     int64_t limit_ms = clock_mono_ms() + pool->options.connect_timeout_ms;
     struct dbconn_hello hello = {.error = 0};
     struct dbconn *opened =
-        connect_anew(pool, clock_earlier(limit_ms, deadline_ms), &hello, why, size);
+        connect_anew(pool, clock_earlier(limit_ms, deadline_ms), &hello, err);
 
     if (opened != NULL &&
-        !pool->options.admit(pool->options.admit_context, &hello, why, size)) {
+        !pool->options.admit(pool->options.admit_context, &hello, err)) {
         dbconn_close(&opened);
     }
     if (opened != NULL) {
@@ -255,10 +254,9 @@ static enum outcome open_connection(struct dbpool *pool, int64_t deadline_ms,
     if (crowded) {
         return OUTCOME_BUSY; /* the open connections go on working */
     }
-    /* One request that had hardly any time left says nothing about the shard.
-     */
+    /* One request that had hardly any time left says nothing about the shard. */
     if (too_many || limit_ms <= deadline_ms) {
-        dbpool_set_down(pool, why);
+        dbpool_set_down(pool, err->text);
     }
     return OUTCOME_UNAVAILABLE;
 }
@@ -331,21 +329,15 @@ static enum grant acquire_locked(struct dbpool *pool, int64_t deadline_ms, bool 
     return wait_locked(pool, deadline_ms, conn);
 }
 
-/* Where to write the reason of a refusal. */
-struct borrow_why {
-    char *text;
-    size_t size;
-};
-
 static enum outcome borrow(struct dbpool *pool, int64_t deadline_ms, bool may_wait,
-                           struct dbconn **conn, struct borrow_why why)
+                           struct dbconn **conn, struct errmsg *err)
 {
     for (;;) {
         struct dbconn *got = NULL;
         pthread_mutex_lock(&pool->shared.mutex);
         enum grant grant = acquire_locked(pool, deadline_ms, may_wait, &got);
         if (grant == GRANT_REFUSED) {
-            snprintf(why.text, why.size, "%s", pool->shared.reason);
+            *err = pool->shared.reason;
         }
         pthread_mutex_unlock(&pool->shared.mutex);
 
@@ -353,11 +345,10 @@ static enum outcome borrow(struct dbpool *pool, int64_t deadline_ms, bool may_wa
         case GRANT_REFUSED:
             return OUTCOME_UNAVAILABLE;
         case GRANT_NONE:
-            snprintf(why.text, why.size, "all %u connections are busy",
-                     pool->options.size);
+            (void)errmsg_set(err, "all %u connections are busy", pool->options.size);
             return OUTCOME_BUSY;
         case GRANT_ROOM:
-            return open_connection(pool, deadline_ms, conn, why.text, why.size);
+            return open_connection(pool, deadline_ms, conn, err);
         case GRANT_CONN:
             break;
         }
@@ -374,17 +365,15 @@ static enum outcome borrow(struct dbpool *pool, int64_t deadline_ms, bool may_wa
 }
 
 enum outcome dbpool_get(struct dbpool *pool, int64_t deadline_ms, struct dbconn **conn,
-                        char *why, size_t size)
+                        struct errmsg *err)
 {
-    return borrow(pool, deadline_ms, /* may_wait= */ true, conn,
-                  (struct borrow_why){.text = why, .size = size});
+    return borrow(pool, deadline_ms, /* may_wait= */ true, conn, err);
 }
 
 enum outcome dbpool_try(struct dbpool *pool, int64_t deadline_ms, struct dbconn **conn,
-                        char *why, size_t size)
+                        struct errmsg *err)
 {
-    return borrow(pool, deadline_ms, /* may_wait= */ false, conn,
-                  (struct borrow_why){.text = why, .size = size});
+    return borrow(pool, deadline_ms, /* may_wait= */ false, conn, err);
 }
 
 /* Keep CONN as idle or hand it on; returns NULL, or CONN if it must be closed. */
@@ -437,7 +426,7 @@ void dbpool_state(struct dbpool *pool, struct dbpool_state *state)
 {
     pthread_mutex_lock(&pool->shared.mutex);
     state->is_up = pool->shared.is_up;
-    snprintf(state->reason, sizeof state->reason, "%s", pool->shared.reason);
+    state->reason = pool->shared.reason;
     state->open = pool->shared.n_open;
     state->busy = pool->shared.n_open - pool->shared.n_idle;
     state->waiters = pool->shared.n_waiters;

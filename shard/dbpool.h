@@ -22,17 +22,16 @@
 #include <stdint.h>
 
 #include "shard/base/check.h"
+#include "shard/base/errmsg.h"
 
 #include "shard/dbconn.h"
 #include "shard/outcome.h"
 
 struct dbpool;
 
-/* Checks what a shard reports about itself. False: the shard must not be used, WHY says
- * why.
- */
-typedef bool dbpool_admit_fn(void *context, const struct dbconn_hello *hello, char *why,
-                             size_t size);
+/* Checks what a shard reports about itself. False: it must not be used, ERR says why. */
+typedef bool dbpool_admit_fn(void *context, const struct dbconn_hello *hello,
+                             struct errmsg *err);
 
 /* Copied by dbpool_new(). */
 struct dbpool_options {
@@ -50,7 +49,7 @@ struct dbpool_options {
 
 struct dbpool_state {
     bool is_up;
-    char reason[160]; /* why not */
+    struct errmsg reason; /* why not; "" when up */
     unsigned open, busy, waiters;
     uint64_t dirty_total; /* came back with unread results or an open transaction */
 };
@@ -69,15 +68,15 @@ void dbpool_free(struct dbpool **pool);
  * shards' indexes, and must not hold one of this pool already.
  *
  * OK sets *CONN. UNAVAILABLE: the shard is down. BUSY: too many wait, or no connection
- * came free in time. Both fill WHY (SIZE bytes) and leave *CONN alone. */
+ * came free in time. Both set ERR and leave *CONN alone. */
 enum outcome dbpool_get(struct dbpool *pool, int64_t deadline_ms, struct dbconn **conn,
-                        char *why, size_t size) MUST_CHECK;
+                        struct errmsg *err) MUST_CHECK;
 
 /* As dbpool_get(), but BUSY at once instead of waiting in line: for a thread that holds a
  * connection of another pool, so that one slow shard does not keep others' connections.
  */
 enum outcome dbpool_try(struct dbpool *pool, int64_t deadline_ms, struct dbconn **conn,
-                        char *why, size_t size) MUST_CHECK;
+                        struct errmsg *err) MUST_CHECK;
 
 /* What the last call on a connection showed about its shard. */
 enum dbpool_verdict {

@@ -34,14 +34,15 @@ struct dbarg link_text(const char *text)
 bool link_open(struct move_link *link)
 {
     struct dbconn_hello hello = {.error = 0};
+    struct errmsg err;
 
     if (link->conn != NULL && dbconn_is_alive(link->conn)) {
         return true;
     }
     dbconn_close(&link->conn);
-    link->conn = dbconn_open(link->target, clock_mono_ms() + CONNECT_MS, &hello,
-                             link->why, sizeof link->why);
+    link->conn = dbconn_open(link->target, clock_mono_ms() + CONNECT_MS, &hello, &err);
     if (link->conn == NULL) {
+        (void)snprintf(link->why, sizeof link->why, "%.199s", err.text);
         return false;
     }
     link->sessions++;

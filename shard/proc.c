@@ -3,8 +3,6 @@
 /* The procedures that this program calls; the list is procs.def. */
 #include "shard/proc.h"
 
-#include <stdio.h>
-
 #define MARKS_0 ""
 #define MARKS_1 "?"
 #define MARKS_2 "?,?"
@@ -34,23 +32,23 @@ const struct proc *proc_get(enum proc_id id)
 }
 
 bool proc_is_served(const char *name, struct proc_version theirs, uint32_t ours,
-                    char *why, size_t size)
+                    struct errmsg *err)
 {
     if (theirs.version == 0) {
-        snprintf(why, size, "it has no %s: run migrate there first", name);
-    } else if (theirs.version < ours) {
-        snprintf(why, size,
-                 "its %s has version %u, this program needs %u: run migrate there first",
-                 name, theirs.version, ours);
-    } else if (theirs.serves > ours) {
-        snprintf(why, size,
-                 "its %s serves programs from version %u on, this one knows %u: upgrade "
-                 "this program",
-                 name, theirs.serves, ours);
-    } else {
-        return true;
+        return errmsg_set(err, "it has no %s: run migrate there first", name);
     }
-    return false;
+    if (theirs.version < ours) {
+        return errmsg_set(
+            err, "its %s has version %u, this program needs %u: run migrate there first",
+            name, theirs.version, ours);
+    }
+    if (theirs.serves > ours) {
+        return errmsg_set(err,
+                          "its %s serves programs from version %u on, this one knows "
+                          "%u: upgrade this program",
+                          name, theirs.serves, ours);
+    }
+    return true;
 }
 
 enum outcome proc_unanswered(enum proc_id id)

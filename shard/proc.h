@@ -5,10 +5,10 @@
 #define DOUSHARD_PROC_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "shard/base/check.h"
+#include "shard/base/errmsg.h"
 
 #include "shard/call.h"
 #include "shard/outcome.h"
@@ -42,17 +42,16 @@ struct proc {
 const struct proc *proc_get(enum proc_id id);
 
 /* The version of one of a shard's routines, or of its tables: it has `version` and works
- * for programs written for any version from `serves` on. Both 0: it does not exist.
- */
+ * for programs written for any version from `serves` on. Both 0: it does not exist. */
 struct proc_version {
     uint32_t version;
     uint32_t serves;
 };
 
 /* Does THEIRS of NAME work for this program, which was written for version OURS? If not,
- * WHY says which of the two to upgrade. */
+ * ERR says which of the two to upgrade. */
 bool proc_is_served(const char *name, struct proc_version theirs, uint32_t ours,
-                    char *why, size_t size) MUST_CHECK;
+                    struct errmsg *err) MUST_CHECK;
 
 /* The outcome when ID was not answered: UNKNOWN for a write, TIMEOUT for a read. */
 enum outcome proc_unanswered(enum proc_id id);

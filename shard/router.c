@@ -205,6 +205,7 @@ void router_shard_state(struct router *router, size_t shard,
     *state = (struct router_shard_state){
         .name = s->name,
         .up = pool.is_up,
+        .reason = pool.reason,
         .conns_open = pool.open,
         .conns_busy = pool.busy,
         .waiters = pool.waiters,
@@ -218,9 +219,7 @@ void router_shard_state(struct router *router, size_t shard,
         .writes_refused_total = atomic_load(&s->writes.refused_total),
         .free_bytes = atomic_load(&s->free_bytes),
     };
-    state->writable =
-        breaker_is_closed(&s->writes, state->writes_reason, sizeof state->writes_reason);
-    memcpy(state->reason, pool.reason, sizeof state->reason);
+    state->writable = breaker_is_closed(&s->writes, &state->writes_reason);
     pthread_mutex_lock(&s->shared.mutex);
     state->n_hearsay = s->shared.hearsay.n;
     memcpy(state->hearsay, s->shared.hearsay.text, sizeof state->hearsay);

@@ -14,8 +14,8 @@
 #include <stdint.h>
 
 #include "shard/base/check.h"
+#include "shard/base/errmsg.h"
 
-struct errmsg;
 struct router;
 
 /* Limit of shards of a router. */
@@ -67,13 +67,13 @@ struct router_dispute {
 
 /* The state of one shard for /readyz, /metrics and the log. */
 struct router_shard_state {
-    const char *name; /* (ref in router) */
-    bool up;          /* the last attempt to reach it succeeded and it was admitted */
-    char reason[160]; /* why not; "" when up */
-    char paused[160]; /* an operator paused it: "by whom: why"; "": nobody did */
-    bool writable;    /* it takes writes, as far as is known */
-    char writes_reason[160]; /* why not; "" when it does */
-    int64_t free_bytes;      /* where its files are; -1: unknown */
+    const char *name;     /* (ref in router) */
+    bool up;              /* the last attempt to reach it succeeded and it was admitted */
+    struct errmsg reason; /* why not; "" when up */
+    char paused[160];     /* an operator paused it: "by whom: why"; "": nobody did */
+    bool writable;        /* it takes writes, as far as is known */
+    struct errmsg writes_reason; /* why not; "" when it does */
+    int64_t free_bytes;          /* where its files are; -1: unknown */
     unsigned conns_open;
     unsigned conns_busy;
     unsigned waiters;

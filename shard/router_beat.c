@@ -4,7 +4,6 @@
 #include "shard/router_beat.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "shard/base/clock.h"
@@ -40,19 +39,17 @@ void beat_remember(struct shard *shard, uint64_t beat)
     }
 }
 
-bool beat_admit(struct shard *shard, uint64_t beat, bool is_refused, char *why,
-                size_t size)
+bool beat_admit(struct shard *shard, uint64_t beat, bool is_refused, struct errmsg *err)
 {
     uint64_t known = atomic_load(&shard->beat);
 
     if (beat >= known || is_refused) {
         return true;
     }
-    (void)snprintf(why, size,
-                   "its data is older than it was: it has counted to %" PRIu64
-                   ", and others remember %" PRIu64 " (scripts/restore-shard.sh)",
-                   beat, known);
-    return false;
+    return errmsg_set(err,
+                      "its data is older than it was: it has counted to %" PRIu64
+                      ", and others remember %" PRIu64 " (scripts/restore-shard.sh)",
+                      beat, known);
 }
 
 /* Is the owner of every shared slot known? */
@@ -66,7 +63,7 @@ static bool is_map_known(struct slotmap *map)
     return slot == SHARED_SLOTS;
 }
 
-bool beats_settle(const struct beats *beats, struct shard *shard, char *why, size_t size)
+bool beats_settle(const struct beats *beats, struct shard *shard, struct errmsg *err)
 {
     struct slotmap *map = shard->router->map;
 
@@ -74,11 +71,8 @@ bool beats_settle(const struct beats *beats, struct shard *shard, char *why, siz
         return true;
     }
     if (!is_map_known(map)) {
-        (void)snprintf(
-            why, size,
-            "it has never counted, and others remember that it had: whether it "
-            "is new is known when all slots are");
-        return false;
+        return errmsg_set(err, "it has never counted, and others remember that it had: "
+                               "whether it is new is known when all slots are");
     }
     if (slotmap_count(map, shard->index) == 0) {
         atomic_store(&shard->beat, 0);

@@ -11,11 +11,11 @@
 #define DOUSHARD_ROUTER_BEAT_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "shard/base/buf.h"
 #include "shard/base/check.h"
+#include "shard/base/errmsg.h"
 
 #include "shard/dbresult.h"
 #include "shard/router_impl.h"
@@ -32,9 +32,9 @@ struct beats {
 void beat_remember(struct shard *shard, uint64_t beat);
 
 /* May SHARD, whose counter is BEAT, be used? Yes, if it refuses everybody itself.
- * False: WHY says why not. */
-bool beat_admit(struct shard *shard, uint64_t beat, bool is_refused, char *why,
-                size_t size) MUST_CHECK;
+ * False: ERR says why not. */
+bool beat_admit(struct shard *shard, uint64_t beat, bool is_refused,
+                struct errmsg *err) MUST_CHECK;
 
 /* Learn from ROWS, the answer of SHARD's shard_heard(). False: they cannot be read. */
 bool beats_read(struct beats *beats, struct shard *shard,
@@ -42,9 +42,9 @@ bool beats_read(struct beats *beats, struct shard *shard,
 
 /* Forget what is remembered of SHARD if that is of a former shard of the same name that
  * was removed: it has never counted itself, and no shard says that it has a slot. False,
- * with WHY (SIZE bytes): the owners of the slots are not known yet. */
-bool beats_settle(const struct beats *beats, struct shard *shard, char *why,
-                  size_t size) MUST_CHECK;
+ * with ERR: the owners of the slots are not known yet. */
+bool beats_settle(const struct beats *beats, struct shard *shard,
+                  struct errmsg *err) MUST_CHECK;
 
 /* Wait until all shards were asked once, or could not be reached: before that it is
  * unknown what they remember of SHARD. Not longer than a connect may take. */

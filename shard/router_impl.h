@@ -131,10 +131,9 @@ bool minder_start(struct shard *shard) MUST_CHECK;
 void minder_go(struct shard *shard);
 
 /* Report the load of its slots since the last time to the shard of CONN, and have it
- * count the rows of a few. False, with WHY: it did not answer; this report is lost, which
+ * count the rows of a few. False, with ERR: it did not answer; this report is lost, which
  * does not matter for a recent rate. */
-bool load_report(struct shard *shard, struct dbconn *conn, char *why,
-                 size_t size) MUST_CHECK;
+bool load_report(struct shard *shard, struct dbconn *conn, struct errmsg *err) MUST_CHECK;
 
 /* Stop it and wait for it. */
 void minder_stop(struct shard *shard);
@@ -146,12 +145,11 @@ void minder_wake(void *context);
 void minder_hurry(struct shard *shard);
 
 /* dbpool_admit_fn for a struct shard. */
-bool minder_admit(void *context, const struct dbconn_hello *hello, char *why,
-                  size_t size);
+bool minder_admit(void *context, const struct dbconn_hello *hello, struct errmsg *err);
 
-/* SHARD takes no writes: refuse them, with the reason, until the minder finds that it
+/* SHARD takes no writes: refuse them, with the REASON, until the minder finds that it
  * does. */
-void shard_stop_writes(struct shard *shard, const char *why);
+void shard_stop_writes(struct shard *shard, const char *reason);
 
 /* The index of the server NAME, or SLOTMAP_FOREIGN. */
 unsigned router_server_index(const struct router *router, const char *name);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Ending a session whose answer was lost, so that its outcome is final. */
-#include <stdio.h>
 #include <string.h>
 
 #include "shard/base/clock.h"
@@ -44,17 +43,16 @@ static enum kill_end try_kill(struct shard *shard, const struct shard_session *s
                               int64_t deadline_ms)
 {
     struct dbconn_hello hello = {.error = 0};
-    char why[160];
+    struct errmsg err;
     int64_t limit_ms = clock_mono_ms() + shard->router->connect_timeout_ms;
-    struct dbconn *conn = dbconn_open(
-        session->target, clock_earlier(limit_ms, deadline_ms), &hello, why, sizeof why);
+    struct dbconn *conn =
+        dbconn_open(session->target, clock_earlier(limit_ms, deadline_ms), &hello, &err);
 
     if (conn == NULL) {
         return dbconn_was_cut(&hello) ? KILL_CUT : KILL_NOT_GONE;
     }
     enum kill_end end = KILL_NOT_GONE;
-    if (minder_admit(shard, &hello, why, sizeof why)) { /* otherwise it may be another
-                                                         * server */
+    if (minder_admit(shard, &hello, &err)) { /* otherwise it may be another server */
         end = run_kill(conn, session->tag, deadline_ms);
     }
     dbconn_close(&conn);

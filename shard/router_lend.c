@@ -2,7 +2,6 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* A connection for one attempt: borrowing it, and what the attempt says about the
  * shard. */
-#include <stdio.h>
 #include <string.h>
 
 #include "shard/base/clock.h"
@@ -50,23 +49,22 @@ enum outcome shard_borrow(struct shard *shard, struct call *call, int64_t least_
                           bool may_wait, struct dbexec *exec)
 {
     int64_t limit_ms = attempt_deadline(shard->router, call);
-    char why[160];
+    struct errmsg err;
 
-    if (is_write(exec) && !breaker_lets(&shard->writes, why, sizeof why)) {
-        call_explain(call, "%s takes no writes: %s", shard->name, why);
+    if (is_write(exec) && !breaker_lets(&shard->writes, &err)) {
+        call_explain(call, "%s takes no writes: %s", shard->name, err.text);
         return OUTCOME_BUSY;
     }
-    enum outcome got =
-        may_wait ? dbpool_get(shard->pool, limit_ms, &exec->conn, why, sizeof why)
-                 : dbpool_try(shard->pool, limit_ms, &exec->conn, why, sizeof why);
+    enum outcome got = may_wait ? dbpool_get(shard->pool, limit_ms, &exec->conn, &err)
+                                : dbpool_try(shard->pool, limit_ms, &exec->conn, &err);
     if (got == OUTCOME_OK && call->deadline_ms - clock_mono_ms() < least_ms) {
         dbpool_put(shard->pool, &exec->conn, DBPOOL_UNPROVEN);
-        (void)snprintf(why, sizeof why, "no time left for another attempt");
+        (void)errmsg_set(&err, "no time left for another attempt");
         got = OUTCOME_TIMEOUT;
     }
     if (got != OUTCOME_OK) {
         if (got != OUTCOME_BUSY || may_wait) {
-            call_explain(call, "%s: %s", shard->name, why);
+            call_explain(call, "%s: %s", shard->name, err.text);
         }
         return got;
     }
@@ -88,10 +86,11 @@ void shard_count(struct shard *shard, size_t n)
     atomic_fetch_add(&shard->operations_total, n);
 }
 
-void shard_stop_writes(struct shard *shard, const char *why)
+void shard_stop_writes(struct shard *shard, const char *reason)
 {
-    if (breaker_open(&shard->writes, why)) {
-        log_write(LOG_ERROR, "shard_read_only", "shard=%s why=\"%s\"", shard->name, why);
+    if (breaker_open(&shard->writes, reason)) {
+        log_write(LOG_ERROR, "shard_read_only", "shard=%s why=\"%s\"", shard->name,
+                  reason);
         minder_wake(shard);
     }
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Reports the load of slots and owners to their shards. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "shard/base/buf.h"
@@ -27,8 +26,7 @@ struct report {
     struct slotload_owner owners[SLOTLOAD_OWNERS];
     size_t n_slots, n_owners;
     struct buf slots_json, owners_json;
-    char *why;
-    size_t why_size;
+    struct errmsg *err; /* (ref) why there was no answer */
 };
 
 static bool is_on_shard(void *context, uint32_t slot)
@@ -47,7 +45,7 @@ static bool ask(struct report *report, enum proc_id proc, const struct dbarg *ar
     arena_init(&arena, REPORT_ARENA_BYTES);
     dbexec_run(&exec, 1, clock_mono_ms() + report->shard->router->call_timeout_ms);
     if (exec.status != DB_OK) {
-        (void)snprintf(report->why, report->why_size, "%s", exec.detail);
+        (void)errmsg_set(report->err, "%s", exec.detail);
     }
     arena_release(&arena);
     return exec.status == DB_OK;
@@ -91,8 +89,7 @@ static bool send_report(struct report *report)
         slotload_take_owners(load, is_on_shard, report->shard, report->owners);
     if (report->n_slots > 0) {
         if (!write_report(report)) {
-            (void)snprintf(report->why, report->why_size, "out of memory");
-            return true; /* not the shard's fault */
+            return true; /* out of memory, which is not the shard's fault */
         }
         const struct dbarg add[] = {
             dbarg_text(report->slots_json.data, report->slots_json.len),
@@ -104,7 +101,7 @@ static bool send_report(struct report *report)
     return ask(report, PROC_LOAD_MEASURE, measure);
 }
 
-bool load_report(struct shard *shard, struct dbconn *conn, char *why, size_t size)
+bool load_report(struct shard *shard, struct dbconn *conn, struct errmsg *err)
 {
     struct report *report = calloc(1, sizeof *report);
 
@@ -113,8 +110,7 @@ bool load_report(struct shard *shard, struct dbconn *conn, char *why, size_t siz
     }
     report->shard = shard;
     report->conn = conn;
-    report->why = why;
-    report->why_size = size;
+    report->err = err;
     buf_init(&report->slots_json, REPORT_BYTES_MAX);
     buf_init(&report->owners_json, REPORT_BYTES_MAX);
     bool good = send_report(report);

@@ -47,47 +47,47 @@ enum finding {
 struct look {
     struct shard *shard;
     struct dbconn *conn; /* owned; NULL = not connected */
-    char why[160];       /* what went wrong last */
+    struct errmsg err;   /* what went wrong last */
     enum finding finding;
     bool is_serving;     /* the last check found everything well */
     int64_t load_due_ms; /* monotonic; when to report the load of slots */
 };
 
 /* May the shard be used according to its report, if its data is not old? */
-static bool is_fit(const struct shard *shard, const struct dbconn_hello *hello, char *why,
-                   size_t size)
+static bool is_fit(const struct shard *shard, const struct dbconn_hello *hello,
+                   struct errmsg *err)
 {
     if (strcmp(hello->server, shard->name) != 0) {
-        snprintf(why, size, "the server there calls itself \"%s\"", hello->server);
-    } else if (!proc_is_served("schema", hello->schema, SCHEMA_VERSION, why, size)) {
+        return errmsg_set(err, "the server there calls itself \"%s\"", hello->server);
+    }
+    if (!proc_is_served("schema", hello->schema, SCHEMA_VERSION, err)) {
         return false;
-    } else if (!hello->is_durable && !atomic_load(&shard->durability_exempt)) {
-        snprintf(
-            why, size,
+    }
+    if (!hello->is_durable && !atomic_load(&shard->durability_exempt)) {
+        return errmsg_set(
+            err,
             "it may lose acknowledged writes: needs innodb_flush_log_at_trx_commit=1, "
             "innodb_doublewrite=ON, sync_binlog=1 with log_bin");
-    } else {
-        return true;
     }
-    return false;
+    return true;
 }
 
-bool minder_admit(void *context, const struct dbconn_hello *hello, char *why, size_t size)
+bool minder_admit(void *context, const struct dbconn_hello *hello, struct errmsg *err)
 {
     struct shard *shard = context;
 
-    return is_fit(shard, hello, why, size) &&
-           beat_admit(shard, hello->beat, hello->is_refused, why, size);
+    return is_fit(shard, hello, err) &&
+           beat_admit(shard, hello->beat, hello->is_refused, err);
 }
 
-/* CALL a procedure on the minder's connection. False, with look->why: no answer. */
+/* CALL a procedure on the minder's connection. False, with look->err: no answer. */
 static bool ask(struct look *look, enum proc_id proc, const struct dbarg *args,
                 struct arena *arena, struct dbresult **results)
 {
     struct dbexec exec = {.conn = look->conn, .proc = proc, .args = args, .arena = arena};
 
     *results = NULL;
-    if (look->conn == NULL) { /* an earlier CALL has lost it; LOOK->WHY says how */
+    if (look->conn == NULL) { /* an earlier CALL has lost it; look->err says how */
         return false;
     }
     dbexec_run(&exec, 1, clock_mono_ms() + look->shard->router->call_timeout_ms);
@@ -98,7 +98,7 @@ static bool ask(struct look *look, enum proc_id proc, const struct dbarg *args,
     look->finding = exec.status == DB_SICK ? FINDING_SICK
                     : exec.is_cut          ? FINDING_CUT
                                            : FINDING_UNFIT;
-    snprintf(look->why, sizeof look->why, "%s", exec.detail);
+    (void)errmsg_set(&look->err, "%s", exec.detail);
     if (!dbconn_is_clean(look->conn)) {
         dbconn_close(&look->conn);
     }
@@ -112,7 +112,7 @@ static bool check_routines(struct look *look, struct arena *arena)
     struct dbresult *list = NULL;
 
     return ask(look, PROC_ROUTINE_LIST, NULL, arena, &list) &&
-           routines_serve(list, !look->is_serving, look->why, sizeof look->why);
+           routines_serve(list, !look->is_serving, &look->err);
 }
 
 /* Connect, or ask the shard for its report. Done at every check, because durability
@@ -128,15 +128,15 @@ static bool connect_shard(struct look *look)
         dbconn_close(&look->conn);
     }
     if (look->conn == NULL) {
-        look->conn = dbconn_open(target, limit_ms, &hello, look->why, sizeof look->why);
-    } else if (!dbconn_greet(look->conn, limit_ms, &hello, look->why, sizeof look->why)) {
+        look->conn = dbconn_open(target, limit_ms, &hello, &look->err);
+    } else if (!dbconn_greet(look->conn, limit_ms, &hello, &look->err)) {
         dbconn_close(&look->conn);
     }
     if (look->conn == NULL) {
         look->finding = dbconn_was_cut(&hello)      ? FINDING_CUT
                         : dbconn_is_crowded(&hello) ? FINDING_CROWDED
                                                     : FINDING_UNFIT;
-    } else if (!is_fit(shard, &hello, look->why, sizeof look->why)) {
+    } else if (!is_fit(shard, &hello, &look->err)) {
         dbconn_close(&look->conn);
     }
     return look->conn != NULL;
@@ -173,7 +173,7 @@ static bool finish_flip(struct look *look, const struct flip *flip, struct arena
 
     if (!ask(look, PROC_SLOT_TAKEOVER, args, arena, &rows)) {
         log_write(LOG_WARN, "slot_takeover_failed", "shard=%s slot=%u why=\"%s\"",
-                  look->shard->name, flip->slot, look->why);
+                  look->shard->name, flip->slot, look->err.text);
         return false;
     }
     const struct dbvalue *code = dbresult_value(rows, 0, "code");
@@ -211,7 +211,7 @@ static void teach_shard(struct look *look, struct lesson *lesson, struct arena *
     const struct dbarg arg = dbarg_text(lesson->json.data, lesson->json.len);
     if (!ask(look, PROC_SLOT_LEARN, &arg, arena, &answer)) {
         log_write(LOG_WARN, "slot_learn_failed", "shard=%s why=\"%s\"", look->shard->name,
-                  look->why);
+                  look->err.text);
         return;
     }
     const struct dbvalue *refused = dbresult_value(answer, 0, "refused");
@@ -231,8 +231,7 @@ static bool read_map(struct look *look, const struct dbresult *map, struct map_n
         coverage_learn(shard->router->coverage, shard->index, map)) {
         return true;
     }
-    (void)snprintf(look->why, sizeof look->why, "slot_map answered what cannot be read");
-    return false;
+    return errmsg_set(&look->err, "slot_map answered what cannot be read");
 }
 
 struct status {
@@ -289,9 +288,7 @@ static bool read_status(struct look *look, struct arena *arena)
         return false;
     }
     if (row == NULL || !dbresult_read(row, 0, fields, ARRAY_LEN(fields), &status)) {
-        (void)snprintf(look->why, sizeof look->why,
-                       "shard_status answered what cannot be read");
-        return false;
+        return errmsg_set(&look->err, "shard_status answered what cannot be read");
     }
     note_status(look->shard, &status);
     return true;
@@ -309,7 +306,7 @@ static bool teach_beats(struct look *look, struct beats *beats, struct arena *ar
     const struct dbarg arg = dbarg_text(beats->json.data, beats->json.len);
     if (!ask(look, PROC_SHARD_LEARN, &arg, arena, &answer)) {
         log_write(LOG_WARN, "shard_learn_failed", "shard=%s why=\"%s\"",
-                  look->shard->name, look->why);
+                  look->shard->name, look->err.text);
         return false;
     }
     const struct dbvalue *refused = dbresult_value(answer, 0, "refused");
@@ -331,12 +328,10 @@ static bool hear(struct look *look, struct arena *arena)
         return false;
     }
     if (rows == NULL || !beats_read(&beats, shard, rows)) {
-        (void)snprintf(look->why, sizeof look->why,
-                       "shard_heard answered what cannot be read");
-        return false;
+        return errmsg_set(&look->err, "shard_heard answered what cannot be read");
     }
     beats_await(shard);
-    if (!beats_settle(&beats, shard, look->why, sizeof look->why)) {
+    if (!beats_settle(&beats, shard, &look->err)) {
         return false;
     }
     beats_compare(&beats, shard, rows);
@@ -344,7 +339,7 @@ static bool hear(struct look *look, struct arena *arena)
         beats.is_refused = teach_beats(look, &beats, arena) || beats.is_refused;
     }
     buf_clear(&beats.json);
-    return beat_admit(shard, beats.own, beats.is_refused, look->why, sizeof look->why);
+    return beat_admit(shard, beats.own, beats.is_refused, &look->err);
 }
 
 /* Raise the shard's counter. The number that it answers is on its disk. */
@@ -393,21 +388,20 @@ static void tend_writes(struct look *look, struct arena *arena)
     struct shard *shard = look->shard;
     int64_t due_ms = breaker_due_ms(&shard->writes);
     struct dbresult *rows = NULL;
-    char why[160];
+    struct errmsg err;
 
     if (is_room_below(shard, due_ms == INT64_MAX ? 8 : 9)) {
-        (void)snprintf(why, sizeof why,
-                       "%lld bytes are free for its files, %llu must be "
-                       "(db_min_free)",
-                       (long long)atomic_load(&shard->free_bytes),
-                       (unsigned long long)shard->router->min_free_bytes);
-        shard_stop_writes(shard, why);
+        (void)errmsg_set(&err,
+                         "%lld bytes are free for its files, %llu must be (db_min_free)",
+                         (long long)atomic_load(&shard->free_bytes),
+                         (unsigned long long)shard->router->min_free_bytes);
+        shard_stop_writes(shard, err.text);
     } else if (clock_mono_ms() >= due_ms && look->conn != NULL) {
         if (ask(look, PROC_SHARD_PROBE, NULL, arena, &rows)) {
             breaker_close(&shard->writes);
             log_write(LOG_INFO, "shard_writable", "shard=%s", shard->name);
         } else {
-            shard_stop_writes(shard, look->why);
+            shard_stop_writes(shard, look->err.text);
         }
     }
 }
@@ -443,9 +437,9 @@ static void tend_load(struct look *look)
     }
     look->load_due_ms = now_ms + report_ms;
     if (look->conn != NULL && breaker_due_ms(&look->shard->writes) == INT64_MAX &&
-        !load_report(look->shard, look->conn, look->why, sizeof look->why)) {
+        !load_report(look->shard, look->conn, &look->err)) {
         log_write(LOG_WARN, "load_report_failed", "shard=%s why=\"%s\"", shard->name,
-                  look->why);
+                  look->err.text);
         if (!dbconn_is_clean(look->conn)) {
             dbconn_close(&look->conn);
         }
@@ -529,7 +523,7 @@ static void report(const struct look *look, bool was_up, bool is_up)
                   slotmap_count(look->shard->router->map, look->shard->index));
     } else if (!is_up && was_up) {
         log_write(LOG_ERROR, "shard_down", "shard=%s why=\"%s\"", look->shard->name,
-                  look->why);
+                  look->err.text);
     }
 }
 
@@ -564,10 +558,10 @@ static void *minder_run(void *argument)
                    (look.finding == FINDING_CROWDED || look.finding == FINDING_SICK)) {
             is_up = true; /* the open connections go on working for reads */
             if (look.finding == FINDING_SICK) {
-                shard_stop_writes(shard, look.why);
+                shard_stop_writes(shard, look.err.text);
             }
         } else {
-            dbpool_set_down(shard->pool, look.why);
+            dbpool_set_down(shard->pool, look.err.text);
         }
         report(&look, was_up && !(is_first && is_up), is_up);
         was_up = is_up;
@@ -578,7 +572,7 @@ static void *minder_run(void *argument)
         dbpool_state(shard->pool, &state);
         if (go_on && is_up && !state.is_up) {
             /* The pool went down meanwhile: wait a little before trying the shard. */
-            snprintf(look.why, sizeof look.why, "%s", state.reason);
+            look.err = state.reason;
             report(&look, true, false);
             was_up = false;
             look.is_serving = false;

@@ -2,7 +2,6 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 #include "shard/routines.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "shard/proc.h"
@@ -40,21 +39,19 @@ static struct proc_version version_of(const struct dbresult *list, const char *n
     return (struct proc_version){0};
 }
 
-bool routines_serve(const struct dbresult *list, bool must_be_complete, char *why,
-                    size_t size)
+bool routines_serve(const struct dbresult *list, bool must_be_complete,
+                    struct errmsg *err)
 {
     for (enum proc_id id = 0; id < PROC__COUNT; id++) {
         const struct proc *proc = proc_get(id);
         if (!proc_is_served(proc->routine, version_of(list, proc->routine), proc->version,
-                            why, size)) {
+                            err)) {
             return false;
         }
     }
     if (must_be_complete && version_of(list, COMPLETE_MARK).version == 0) {
-        (void)snprintf(why, size,
-                       "its routines are not all loaded: run migrate, or wait for its "
-                       "end");
-        return false;
+        return errmsg_set(
+            err, "its routines are not all loaded: run migrate, or wait for its end");
     }
     return true;
 }

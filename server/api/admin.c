@@ -99,14 +99,14 @@ static bool check_shards(struct router *router, struct buf *out)
         }
         router_shard_state(router, i, &state);
         if (!state.up) {
-            buf_addf(out, "[-]shard %s: %s\n", state.name, state.reason);
+            buf_addf(out, "[-]shard %s: %s\n", state.name, state.reason.text);
         }
         if (state.paused[0] != '\0') {
             buf_addf(out, "[-]shard %s is paused by %s\n", state.name, state.paused);
         }
         if (state.up && !state.writable) {
             buf_addf(out, "[!]shard %s takes no writes: %s\n", state.name,
-                     state.writes_reason);
+                     state.writes_reason.text);
         }
         if (state.n_hearsay > 0) {
             buf_addf(out, "[!]shard %s has heard that %s; not believed (slots: %u)\n",

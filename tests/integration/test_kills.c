@@ -45,11 +45,10 @@ static struct dbconn *connect_shard(void)
                                          .db_name = "doushard",
                                          .tls_ca = ""};
     struct dbconn_hello hello;
-    char why[160] = "";
-    struct dbconn *conn =
-        dbconn_open(&target, clock_mono_ms() + 10000, &hello, why, sizeof why);
+    struct errmsg err = {.text = ""};
+    struct dbconn *conn = dbconn_open(&target, clock_mono_ms() + 10000, &hello, &err);
 
-    assert_string_equal(why, "");
+    assert_string_equal(err.text, "");
     assert_non_null(conn);
     return conn;
 }

@@ -62,29 +62,29 @@ static struct beats told(const struct row *rows, size_t n)
 
 static void test_a_number_below_what_is_remembered(void **state)
 {
-    char why[160] = "";
+    struct errmsg err = {.text = ""};
 
     (void)state;
-    assert_true(beat_admit(&shards[0], 0, false, why, sizeof why));
+    assert_true(beat_admit(&shards[0], 0, false, &err));
     beat_remember(&shards[0], 20);
     beat_remember(&shards[0], 10); /* heard of later, and older */
-    assert_true(beat_admit(&shards[0], 20, false, why, sizeof why));
-    assert_true(beat_admit(&shards[0], 21, false, why, sizeof why));
-    assert_string_equal(why, "");
-    assert_false(beat_admit(&shards[0], 19, false, why, sizeof why));
-    assert_non_null(strstr(why, "counted to 19, and others remember 20"));
-    assert_true(beat_admit(&shards[0], 19, true, why, sizeof why));
-    assert_true(beat_admit(&shards[1], 0, false, why, sizeof why));
+    assert_true(beat_admit(&shards[0], 20, false, &err));
+    assert_true(beat_admit(&shards[0], 21, false, &err));
+    assert_string_equal(err.text, "");
+    assert_false(beat_admit(&shards[0], 19, false, &err));
+    assert_non_null(strstr(err.text, "counted to 19, and others remember 20"));
+    assert_true(beat_admit(&shards[0], 19, true, &err));
+    assert_true(beat_admit(&shards[1], 0, false, &err));
 }
 
 static void test_one_that_may_lose_writes_is_not_remembered(void **state)
 {
-    char why[160];
+    struct errmsg err;
 
     (void)state;
     shards[0].durability_exempt = true;
     beat_remember(&shards[0], 20);
-    assert_true(beat_admit(&shards[0], 19, false, why, sizeof why));
+    assert_true(beat_admit(&shards[0], 19, false, &err));
 }
 
 static void test_what_a_shard_is_told(void **state)
@@ -135,29 +135,29 @@ static void test_a_new_shard_under_an_old_name(void **state)
     const struct beats counted = {.own = 5};
     const struct beats refused = {.is_refused = true};
     const struct slot_place there = {.epoch = 2, .server = 0, .is_claimed = true};
-    char why[160] = "";
+    struct errmsg err = {.text = ""};
 
     (void)state;
     router.map = slotmap_new();
     assert_non_null(router.map);
-    assert_true(beats_settle(&never, &shards[0], why, sizeof why)); /* nobody knows it */
+    assert_true(beats_settle(&never, &shards[0], &err)); /* nobody knows it */
     beat_remember(&shards[0], 20);
-    assert_false(beats_settle(&never, &shards[0], why, sizeof why));
-    assert_non_null(strstr(why, "never counted"));
+    assert_false(beats_settle(&never, &shards[0], &err));
+    assert_non_null(strstr(err.text, "never counted"));
     for (uint32_t slot = 0; slot < SHARED_SLOTS; slot++) {
         (void)slotmap_adopt(router.map, slot,
                             (struct slot_place){.epoch = 1, .server = 1});
     }
-    assert_true(beats_settle(&counted, &shards[0], why, sizeof why));
-    assert_true(beats_settle(&refused, &shards[0], why, sizeof why));
-    assert_false(beat_admit(&shards[0], 0, false, why, sizeof why));
-    assert_true(beats_settle(&never, &shards[0], why, sizeof why));
-    assert_true(beat_admit(&shards[0], 0, false, why, sizeof why));
+    assert_true(beats_settle(&counted, &shards[0], &err));
+    assert_true(beats_settle(&refused, &shards[0], &err));
+    assert_false(beat_admit(&shards[0], 0, false, &err));
+    assert_true(beats_settle(&never, &shards[0], &err));
+    assert_true(beat_admit(&shards[0], 0, false, &err));
 
     beat_remember(&shards[0], 20);
     (void)slotmap_adopt(router.map, 7, there); /* one that has slots has lost its data */
-    assert_true(beats_settle(&never, &shards[0], why, sizeof why));
-    assert_false(beat_admit(&shards[0], 0, false, why, sizeof why));
+    assert_true(beats_settle(&never, &shards[0], &err));
+    assert_false(beat_admit(&shards[0], 0, false, &err));
     slotmap_free(&router.map);
 }
 

@@ -15,28 +15,26 @@
 #define HOLD_MS     1000
 #define HOLD_MAX_MS 3000
 
-static char why[160];
-
 static void test_open_and_closed(void **unused)
 {
     (void)unused;
     struct breaker breaker;
+    struct errmsg err;
 
     breaker_init(&breaker, HOLD_MS, HOLD_MAX_MS);
-    assert_true(breaker_lets(&breaker, why, sizeof why));
-    assert_string_equal(why, "");
+    assert_true(breaker_lets(&breaker, &err));
     assert_int_equal(breaker_due_ms(&breaker), INT64_MAX);
 
     assert_true(breaker_open(&breaker, "full"));
     assert_false(breaker_open(&breaker, "read-only")); /* it was open: the newer reason */
-    assert_false(breaker_lets(&breaker, why, sizeof why));
-    assert_string_equal(why, "read-only");
-    assert_false(breaker_is_closed(&breaker, why, sizeof why));
+    assert_false(breaker_lets(&breaker, &err));
+    assert_string_equal(err.text, "read-only");
+    assert_false(breaker_is_closed(&breaker, &err));
     assert_int_equal(breaker.refused_total, 1);
 
     breaker_close(&breaker);
-    assert_true(breaker_lets(&breaker, why, sizeof why));
-    assert_true(breaker_is_closed(&breaker, why, sizeof why));
+    assert_true(breaker_lets(&breaker, &err));
+    assert_true(breaker_is_closed(&breaker, &err));
     assert_int_equal(breaker.refused_total, 1);
     breaker_destroy(&breaker);
 }

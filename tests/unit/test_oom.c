@@ -343,11 +343,9 @@ static void test_json(void **state)
     assert_null(json);
 }
 
-// NOLINTNEXTLINE(readability-non-const-parameter): as it is declared
-static bool admit_all(void *context, const struct dbconn_hello *hello, char *why,
-                      size_t size)
+static bool admit_all(void *context, const struct dbconn_hello *hello, struct errmsg *err)
 {
-    (void)context, (void)hello, (void)why, (void)size;
+    (void)context, (void)hello, (void)err;
     return true;
 }
 
@@ -360,7 +358,7 @@ static void test_connection(void **state)
     struct dbpool *pool = dbpool_new(&options);
     struct dbpool_state now;
     struct dbconn *conn = NULL;
-    char why[160];
+    struct errmsg err;
 
     (void)state;
     assert_non_null(pool);
@@ -368,11 +366,10 @@ static void test_connection(void **state)
     for (int i = 0; i < 10; i++) {
         countdown = 0;
         goes_on = false;
-        assert_int_equal(
-            dbpool_get(pool, clock_mono_ms() + 10000, &conn, why, sizeof why),
-            OUTCOME_BUSY);
+        assert_int_equal(dbpool_get(pool, clock_mono_ms() + 10000, &conn, &err),
+                         OUTCOME_BUSY);
         assert_int_equal(countdown, -1); /* it has failed */
-        assert_string_equal(why, "out of memory");
+        assert_string_equal(err.text, "out of memory");
     }
     dbpool_state(pool, &now);
     assert_true(now.is_up);

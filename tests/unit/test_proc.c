@@ -34,12 +34,11 @@ static void test_versions(void **state)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        char why[160] = "";
-        bool served =
-            proc_is_served("user_get", cases[i].theirs, cases[i].ours, why, sizeof why);
+        struct errmsg err = {.text = ""};
+        bool served = proc_is_served("user_get", cases[i].theirs, cases[i].ours, &err);
         assert_int_equal(served, cases[i].who[0] == '\0');
-        assert_non_null(strstr(why, cases[i].who));
-        assert_int_equal(served, why[0] == '\0');
+        assert_non_null(strstr(err.text, cases[i].who));
+        assert_int_equal(served, err.text[0] == '\0');
     }
 }
 
