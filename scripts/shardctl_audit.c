@@ -50,8 +50,6 @@ static const char help_text[] =
     "read:\n"
     "with --checkpoint the same command goes on where it stopped.\n";
 
-#define TEXT_MAX 256
-
 /* One run of the auditor. */
 struct run {
     const struct shardctl *ctl;
@@ -199,7 +197,7 @@ static void report_progress(struct run *run)
 /* ---- The run ---- */
 
 /* Check one page, again while shards do not answer. */
-static enum outcome check_page(struct run *run, char *why, size_t size)
+static enum outcome check_page(struct run *run, struct errmsg *err)
 {
     struct audit audit = {
         .router = run->ctl->router, .found = print_difference, .context = run};
@@ -212,7 +210,7 @@ static enum outcome check_page(struct run *run, char *why, size_t size)
         arena_init(&arena, SHARDCTL_PAGE_BYTES);
         call_init(&call, &arena, clock_mono_ms() + SHARDCTL_CALL_MS);
         outcome = audit_page(&audit, &call, run->shard, &run->place, &n_rows);
-        (void)snprintf(why, size, "%s: %s", outcome_name(outcome), call.detail);
+        (void)errmsg_set(err, "%s: %s", outcome_name(outcome), call.detail);
         arena_release(&arena);
         if (outcome == OUTCOME_OK) {
             run->n_rows += n_rows;
@@ -226,11 +224,11 @@ static enum outcome check_page(struct run *run, char *why, size_t size)
 /* Check the shard from run->place on. 0: done; else the exit status. */
 static int check_shard(struct run *run)
 {
-    char why[TEXT_MAX];
+    struct errmsg err;
 
     while (run->place.part < AUDIT_PART__COUNT) {
-        if (check_page(run, why, sizeof why) != OUTCOME_OK) {
-            return shardctl_fail(run->ctl->topology->servers[run->shard].name, why);
+        if (check_page(run, &err) != OUTCOME_OK) {
+            return shardctl_fail(run->ctl->topology->servers[run->shard].name, err.text);
         }
         if (fflush(stdout) != 0) {
             return shardctl_fail("standard output", shardctl_error_text());

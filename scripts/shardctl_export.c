@@ -45,8 +45,6 @@ static const char help_text[] =
     "could not be read, or the file could not be written. The document is complete only\n"
     "with 0.\n";
 
-#define TEXT_MAX 256
-
 /* One run of the exporter. */
 struct run {
     const struct shardctl *ctl;
@@ -155,7 +153,7 @@ static const char *write_page(struct run *run, enum export_part part,
 static int export_one_page(struct run *run)
 {
     const enum export_part part = run->place.part;
-    char why[TEXT_MAX] = "";
+    struct errmsg err;
 
     for (unsigned i = 0; i < SHARDCTL_TRIES_MAX; i++) {
         struct arena arena;
@@ -169,7 +167,7 @@ static int export_one_page(struct run *run)
         if (outcome == OUTCOME_OK) {
             problem = write_page(run, part, &page);
         }
-        (void)snprintf(why, sizeof why, "%s: %s", outcome_name(outcome), call.detail);
+        (void)errmsg_set(&err, "%s: %s", outcome_name(outcome), call.detail);
         arena_release(&arena);
         if (outcome == OUTCOME_OK) {
             return problem == NULL ? 0 : shardctl_fail(export_part_name(part), problem);
@@ -180,7 +178,7 @@ static int export_one_page(struct run *run)
         }
         (void)router_discover(run->ctl->router, clock_mono_ms() + SHARDCTL_CONNECT_MS);
     }
-    return shardctl_fail(export_part_name(part), why);
+    return shardctl_fail(export_part_name(part), err.text);
 }
 
 static int export_all(struct run *run)

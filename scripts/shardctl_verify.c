@@ -62,8 +62,6 @@ static const char help_text[] =
     "refused;\n"
     "1 differences; 2 misuse, or a shard could not be read.\n";
 
-#define TEXT_MAX 256
-
 /* How often to repair and compare again at most. */
 #define PASSES_MAX 5
 
@@ -215,7 +213,7 @@ static enum outcome mend_page(struct run *run, struct call *call)
 }
 
 /* Compare and repair one page, again while shards do not answer. */
-static enum outcome check_page(struct run *run, char *why, size_t size)
+static enum outcome check_page(struct run *run, struct errmsg *err)
 {
     struct audit audit = {.router = run->ctl->router,
                           .found = note,
@@ -243,7 +241,7 @@ static enum outcome check_page(struct run *run, char *why, size_t size)
         } else {
             run->place.page_rows = place.page_rows;
         }
-        (void)snprintf(why, size, "%s: %s", outcome_name(outcome), call.detail);
+        (void)errmsg_set(err, "%s: %s", outcome_name(outcome), call.detail);
         arena_release(&arena);
         if (outcome == OUTCOME_OK || run->place.part == AUDIT_PART__COUNT) {
             break;
@@ -256,7 +254,7 @@ static enum outcome check_page(struct run *run, char *why, size_t size)
 /* One pass over everything. 0: done; else the exit status. */
 static int pass(struct run *run)
 {
-    char why[TEXT_MAX];
+    struct errmsg err;
 
     memset(run->found, 0, sizeof run->found);
     run->n_rows = run->n_skipped = 0;
@@ -266,8 +264,8 @@ static int pass(struct run *run)
         run->place = (struct audit_place){
             .part = run->shard == run->focus ? AUDIT_OWNERS : AUDIT_FOLLOW};
         while (run->place.part < AUDIT_PART__COUNT) {
-            if (check_page(run, why, sizeof why) != OUTCOME_OK) {
-                return shardctl_fail(name_of(run, run->shard), why);
+            if (check_page(run, &err) != OUTCOME_OK) {
+                return shardctl_fail(name_of(run, run->shard), err.text);
             }
             if (run->is_full) {
                 return shardctl_fail("verify", "out of memory");
