@@ -65,8 +65,8 @@ bool dbconn_is_crowded(const struct dbconn_hello *hello);
  * whom; a server that has died refuses the next one. */
 bool dbconn_was_cut(const struct dbconn_hello *hello);
 
-/* Close at once, whatever is under way: never waits for the server. *CONN becomes NULL.
- */
+/* Close at once, whatever is under way, without waiting for the server. *CONN becomes
+ * NULL. */
 void dbconn_close(struct dbconn **conn);
 
 /* False when an idle connection has input: the server has closed it. */

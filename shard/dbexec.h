@@ -50,10 +50,9 @@ struct dbexec {
     enum outcome refusal;     /* of DB_REFUSED */
     struct dbresult *results; /* of DB_OK: the first result set, or NULL */
     bool is_late;             /* of DB_UNKNOWN: the deadline passed before an answer */
-    bool
-        is_over; /* of DB_UNKNOWN: the server has ended the CALL; else it may still run */
-    bool is_cut; /* of DB_UNKNOWN and DB_NOT_SENT: the connection ended under it */
-    unsigned error;   /* the number that the server or the library reported, 0 = none */
+    bool is_over;   /* of DB_UNKNOWN: the server has ended the CALL; else it may run on */
+    bool is_cut;    /* of DB_UNKNOWN and DB_NOT_SENT: the connection ended under it */
+    unsigned error; /* the number that the server or the library reported, 0 = none */
     char detail[160]; /* of everything else: what the server or the library said */
     int64_t took_us;  /* from the first byte sent to the end */
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A bounded pool of connections to one shard, and whether the shard may be used at all.
- */
+/* A bounded pool of connections to one shard, and whether the shard may be used. */
 #include "shard/dbpool.h"
 
 #include <pthread.h>

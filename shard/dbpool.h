@@ -35,10 +35,9 @@ typedef bool dbpool_admit_fn(void *context, const struct dbconn_hello *hello,
 
 /* Copied by dbpool_new(). */
 struct dbpool_options {
-    const struct dbconn_target
-        *target;          /* (ref) outlives the pool, as do all later ones */
-    unsigned size;        /* most connections */
-    unsigned waiters_max; /* most threads waiting for one */
+    const struct dbconn_target *target; /* (ref) outlives the pool, like later ones */
+    unsigned size;                      /* most connections */
+    unsigned waiters_max;               /* most threads waiting for one */
     int connect_timeout_ms;
     int idle_ms; /* an idle connection is closed after this */
     dbpool_admit_fn *admit;
@@ -73,8 +72,7 @@ enum outcome dbpool_get(struct dbpool *pool, int64_t deadline_ms, struct dbconn 
                         struct errmsg *err) MUST_CHECK;
 
 /* As dbpool_get(), but BUSY at once instead of waiting in line: for a thread that holds a
- * connection of another pool, so that one slow shard does not keep others' connections.
- */
+ * connection of another pool, so that a slow shard does not keep others' connections. */
 enum outcome dbpool_try(struct dbpool *pool, int64_t deadline_ms, struct dbconn **conn,
                         struct errmsg *err) MUST_CHECK;
 

@@ -36,10 +36,9 @@ struct rnode {
     char port[8];
     const struct rnode_options *options; /* (ref) */
     enum rnode_state state;
-    struct errmsg err; /* how the last connection ended; "": none did yet */
-    int pause_ms;      /* the last one; 0: it was up since */
-    int64_t
-        due_ms; /* DOWN: when to connect; else, when it has been silent for too long */
+    struct errmsg err;  /* how the last connection ended; "": none did yet */
+    int pause_ms;       /* the last one; 0: it was up since */
+    int64_t due_ms;     /* DOWN: when to connect; else when it has been silent too long */
     struct gaicb query; /* RESOLVING */
     struct rsock sock;
     struct rreader *reader; /* owned; NULL: not connected */

@@ -12,8 +12,7 @@
  *   CONNECTING   TCP, TLS, AUTH                          UP, or a failure
  *   UP           commands and replies                    a failure
  *
- * Threads: one, that of rcluster.c.
- */
+ * Threads: one, that of rcluster.c. */
 #ifndef DOUSHARD_RNODE_H
 #define DOUSHARD_RNODE_H
 

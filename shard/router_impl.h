@@ -10,12 +10,12 @@
  *   router->shards is an array of pointers of full size, of which the first n_shards are
  *   set. It is written by router_change_servers() only, the pointer before the number.
  * - n_shards only grows. Users of an array with one element per shard remember its size,
- * and leaves out what came later.
+ *   and leave out what came later.
  * - A removed shard is a tombstone: is_removed is set, its minder has ended, its pool is
  *   closed; calls that run on it end as they would, others find it unavailable. It comes
  *   back to life, under its old index, when a server of the same name is added.
  * - An address that was replaced is kept, for connections to it may still be out; they
- * are closed when they come back. What is to be killed is killed where it runs. */
+ *   are closed when they come back. What is to be killed is killed where it runs. */
 #ifndef DOUSHARD_ROUTER_IMPL_H
 #define DOUSHARD_ROUTER_IMPL_H
 
@@ -125,8 +125,7 @@ static inline bool shard_is_there(const struct router *router, size_t index)
 /* Stop all shards and free them, and what all have in common. */
 void servers_free(struct router *router);
 
-/* Make the thread that looks after SHARD, which waits for minder_go(). False: no thread.
- */
+/* Make the thread that minds SHARD, which waits for minder_go(). False: no thread. */
 bool minder_start(struct shard *shard) MUST_CHECK;
 void minder_go(struct shard *shard);
 
@@ -197,8 +196,7 @@ void shard_give_back(struct shard *shard, struct call *call, struct dbexec *exec
 #define SHARD_KILL_MS 1500
 
 /* A session of a shard: where its connection leads (dbconn_target()), and its
- * dbconn_tag().
- */
+ * dbconn_tag(). */
 struct shard_session {
     const struct dbconn_target *target; /* (ref) */
     char tag[DBCONN_TAG_SIZE];
