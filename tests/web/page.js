@@ -8,12 +8,14 @@ import { Cluster, UPLOADS } from "../lib/cluster.js";
 import { access } from "./access.js";
 import { story } from "./story.js";
 import { trouble } from "./trouble.js";
-import { weight } from "./weight.js";
 
 /** All that is tested in LAYOUT, or without WHOLE what fits into half a minute. */
 export async function pageTests(layout, { whole }) {
-  const cluster = await Cluster.up({ shards: 2, options: UPLOADS });
-  const people = await People.at(cluster.server.url, layout);
+  const [cluster, people] = await Promise.all([
+    Cluster.up({ shards: 2, options: UPLOADS }),
+    People.at(undefined, layout),
+  ]);
+  people.url = cluster.server.url;
   after(async () => {
     await people.close();
     await cluster.down();
@@ -21,7 +23,6 @@ export async function pageTests(layout, { whole }) {
   const { api, server } = cluster;
 
   story(people, { api, layout });
-  weight(people);
   if (!whole) return;
   access(people, { layout });
   trouble(people, { api, server, layout });

@@ -3,27 +3,22 @@
 /* How heavy the page is, which is bounded, and how soon it plays, which is only told. */
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { plays } from "../lib/browser.js";
 
 const MOST_BYTES = 150 * 1024;
 
-export function weight(people) {
-  test("the page is light, and its first clip plays soon", async (t) => {
-    const page = await people.somebody();
-    await plays(page);
-    const { bytes, seen } = await page.evaluate(() => {
-      const files = performance
-        .getEntriesByType("resource")
-        .filter(({ name }) => !/\/(static|assets|douyin)\//.test(name));
-      const all = [...performance.getEntriesByType("navigation"), ...files];
-      return { bytes: all.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0), seen: globalThis.seen };
-    });
-    t.diagnostic(
-      `note: the page is ${(bytes / 1024).toFixed(1)} KiB, compressed; the first clip played ` +
-        `${seen.playing.toFixed(0)} ms after it was opened, largest paint ${seen.paint?.toFixed(0)} ms`,
-    );
-    assert.ok(bytes > 10000, "something was counted");
-    assert.ok(bytes < MOST_BYTES, `${bytes} bytes`);
+/** PAGE, on which a clip plays, is light; test T tells what was measured. */
+export async function assertLight(t, page) {
+  const { bytes, seen } = await page.evaluate(() => {
+    const files = performance
+      .getEntriesByType("resource")
+      .filter(({ name }) => !/\/(static|assets|douyin)\//.test(name));
+    const all = [...performance.getEntriesByType("navigation"), ...files];
+    return { bytes: all.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0), seen: globalThis.seen };
   });
+  t.diagnostic(
+    `note: the page is ${(bytes / 1024).toFixed(1)} KiB, compressed; the first clip played ` +
+      `${seen.playing.toFixed(0)} ms after it was opened, largest paint ${seen.paint?.toFixed(0)} ms`,
+  );
+  assert.ok(bytes > 10000, "something was counted");
+  assert.ok(bytes < MOST_BYTES, `${bytes} bytes`);
 }
