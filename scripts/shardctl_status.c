@@ -421,16 +421,37 @@ static bool is_newest(const struct run *run, const struct move_row *row)
     return true;
 }
 
+/* How many there are, unless they are not WELL. Kept ones are under way no more. */
+static void count_going(struct run *run, bool well)
+{
+    size_t n_going = 0;
+    size_t n_kept = 0;
+    char kept[48] = "";
+
+    for (size_t i = 0; i < run->moves.n; i++) {
+        const struct move_row *row = &run->moves.rows[i];
+        n_kept += move_is_kept(row);
+        n_going += !move_is_over(row) && !move_is_kept(row);
+    }
+    if (n_kept > 0) {
+        (void)snprintf(kept, sizeof kept, ", %zu can be rolled back", n_kept);
+    }
+    if (n_going == 0 && (well || n_kept == 0)) {
+        checks_add(&run->checks, CHECK_OK, "no move is under way%s", kept);
+    } else if (well) {
+        checks_add(&run->checks, CHECK_OK, "%zu move%s under way%s", n_going,
+                   n_going == 1 ? " is" : "s are", kept);
+    }
+}
+
 static void check_moves(struct run *run)
 {
     const unsigned n_errors = run->checks.n_errors;
     char text[UNITS_TEXT];
-    size_t n = 0;
 
     for (size_t i = 0; i < run->moves.n; i++) {
         const struct move_row *row = &run->moves.rows[i];
         const int64_t waits_ms = move_waits_ms(row);
-        n += !move_is_over(row);
         if (waits_ms > 0 && row->last_error[0] != '\0') {
             checks_add(&run->checks, CHECK_ERR,
                        "the move of slot %" PRIu32 " has waited for a mover for %s: %s",
@@ -450,12 +471,7 @@ static void check_moves(struct run *run)
                        row->slot, row->last_error);
         }
     }
-    if (n == 0) {
-        checks_add(&run->checks, CHECK_OK, "no move is under way");
-    } else if (run->checks.n_errors == n_errors) {
-        checks_add(&run->checks, CHECK_OK, "%zu move%s under way", n,
-                   n == 1 ? " is" : "s are");
-    }
+    count_going(run, run->checks.n_errors == n_errors);
 }
 
 /* ---- The run ---- */

@@ -402,6 +402,7 @@ test("status has one line for all moves from one shard to another that can be ro
   const out = await ok("status");
   assert.match(out, /^3 slots shard1 -> shard2: keeping, 0 rows, can be rolled back for [89] min \(.*\): 23-24,26$/m);
   assert.doesNotMatch(out, /^slot \d+ /m);
+  assert.match(out, /^\[OK\] +no move is under way, 3 can be rolled back$/m);
   const [{ moves }] = (await json("status")).lines;
   assert.deepEqual(
     moves
