@@ -17,6 +17,9 @@ const COMMENT = "<script>alert(1)</script> 好看！";
 /* Not every link to NAME: the place that one leaves has some, too. */
 const friend = (page, name) => page.locator("a.friend", { hasText: name });
 
+/* The place of the navigation that one is at, or came from. */
+const lit = (page) => page.getByRole("navigation", { name: "Main" }).locator("[aria-current]");
+
 const liked = (page) => shown(page).getByRole("button", { name: /^Like/ });
 const comments = (page, layout) =>
   layout === "desktop"
@@ -107,8 +110,7 @@ export function story(people, { api, layout }) {
     const id = await shown(bens).getAttribute("data-id");
     await shown(bens).locator(".caption-name").click();
     await bens.getByRole("heading", { name: anna }).waitFor();
-    const lit = bens.getByRole("navigation", { name: "Main" }).locator("[aria-current]");
-    assert.deepEqual(await lit.allTextContents(), ["Feed"], "the place that one came from stays lit");
+    assert.deepEqual(await lit(bens).allTextContents(), ["Feed"], "the place that one came from stays lit");
     /* Another shelf of the same profile is no step of its own. */
     await bens.getByRole("link", { name: /^Liked/ }).click();
     await bens.getByText("No likes yet").waitFor();
@@ -152,6 +154,10 @@ export function story(people, { api, layout }) {
     await annas.getByRole("link", { name: /Followers/ }).click();
     await annas.getByRole("button", { name: `Follow ${ben}` }).click();
     await annas.getByRole("button", { name: `Unfollow ${ben}` }).waitFor();
+    assert.deepEqual(await lit(annas).allTextContents(), ["Me"]);
+    await annas.getByRole("link", { name: ben }).click();
+    await annas.getByRole("heading", { name: ben }).waitFor();
+    assert.deepEqual(await lit(annas).allTextContents(), [], "somebody else is not one's own profile");
     await nav(annas, "Friends");
     await friend(annas, ben).waitFor();
   });

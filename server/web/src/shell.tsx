@@ -18,8 +18,12 @@ interface Target {
   name: Tab;
 }
 
-/* One's own profile is a place of the navigation wherever one came from. */
-const isMine = (now: Place) => "id" in now && now.at !== "chat" && now.id === session.value?.userId;
+/* One's own profile is a place of the navigation wherever one came from; nobody else's is "Me". */
+function entryOf(now: Place): Tab | undefined {
+  if (!("id" in now) || now.at === "chat") return tab.value;
+  if (now.id === session.value?.userId) return "me";
+  return tab.value === "me" ? undefined : tab.value;
+}
 
 function targets(): Target[] {
   const w = words.value;
@@ -40,7 +44,7 @@ const toFeed = (event: MouseEvent) => {
 
 function Links() {
   const now = place.value;
-  const here = isMine(now) ? "me" : tab.value;
+  const here = entryOf(now);
   const isThere = now.at === here || here === "me";
   return (
     <ul class="nav-links">
