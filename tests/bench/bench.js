@@ -38,7 +38,7 @@ function connectionsMax() {
 }
 
 /* Defaults again, where the clusters of the tests have something else. */
-const SERVER = { job_poll: "2s", scrypt_ln: 15, scrypt_p: 3, connections_max: connectionsMax() };
+const SERVER = { job_poll: "2s", scrypt_ln: 15, scrypt_p: 3, scrypt_queue_max: 32, connections_max: connectionsMax() };
 
 /* What else the databases are told, one setting per line or semicolon: BENCH_SHARD_OPTIONS="log_bin = binlog". */
 const shardOptions = { DOUSHARD_SHARD_OPTIONS: (process.env.BENCH_SHARD_OPTIONS || "").replaceAll(";", "\n") };
@@ -134,7 +134,12 @@ async function addBaseline(bench, checkout) {
   server.url = `http://127.0.0.1:${server.options.listen_port}`;
   server.adminUrl = `http://127.0.0.1:${server.options.admin_port}`;
   cluster.servers.push(server);
-  return { ...(await began(server)), cluster, down: () => cluster.down({ last: false }) };
+  return {
+    ...(await began(server)),
+    cluster,
+    mediaDir: server.options.media_dir,
+    down: () => cluster.down({ last: false }),
+  };
 }
 
 /** Another cluster with the same data, and a server like ours: what something is added to that the first one has not. */

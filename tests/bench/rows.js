@@ -4,12 +4,14 @@
  * side is the figure, the others are what it is compared with, measured by turns in the same run. */
 
 import { readdirSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { slotOfId } from "../lib/checks.js";
 import { statusOf } from "../lib/cluster.js";
 import { until } from "../lib/wait.js";
 import { install, routine } from "../ledger/lib.js";
 import { CACHED, withRedis } from "./cached.js";
+import { FILES } from "./files.js";
 import { MOVES } from "./moves.js";
 import { ORPHANS } from "./orphans.js";
 import { OWN } from "./own.js";
