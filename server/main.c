@@ -309,19 +309,28 @@ static bool start_media(struct app *app, const struct config *config)
     return true;
 }
 
-/* Two pools, so that logins go on when a hanging disk blocks all threads of the other. */
-static bool start_workers(struct app *app, const struct config *config)
+static struct workers *start_pool(unsigned n_max)
 {
-    unsigned n_max = (unsigned)config->workers_max;
-    struct workers_options options = {
+    const struct workers_options options = {
         .n_min = n_max < WORKERS_MIN ? n_max : WORKERS_MIN,
         .n_max = n_max,
         .queue_max = n_max,
         .idle_ms = WORKERS_IDLE_MS,
     };
 
-    app->workers = workers_new(&options);
-    app->disk = workers_new(&options);
+    return workers_new(&options);
+}
+
+/* Two pools, so that logins go on when a hanging disk blocks all threads of the other.
+ * Requests with a password are not more than may hash and wait for that: what comes
+ * beyond that is refused before it costs a thread and a CALL. */
+static bool start_workers(struct app *app, const struct config *config)
+{
+    const unsigned n_max = (unsigned)config->workers_max;
+    const unsigned n_hashing = config_hashes(config) + (unsigned)config->scrypt_queue_max;
+
+    app->workers = start_pool(n_hashing < n_max ? n_hashing : n_max);
+    app->disk = start_pool(n_max);
     return app->workers != NULL && app->disk != NULL &&
            uploads_watch(app->uploads, app->disk);
 }

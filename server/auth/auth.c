@@ -58,7 +58,7 @@ struct auth *auth_new(const struct config *config, struct metrics *metrics,
     struct auth *auth = calloc(1, sizeof *auth);
 
     if (auth != NULL) {
-        auth->password = password_new((unsigned)config->scrypt_concurrency,
+        auth->password = password_new(config_hashes(config),
                                       (unsigned)config->scrypt_queue_max, metrics);
         auth->sessions = session_cache_new((size_t)config->session_cache_max);
         auth->throttle = throttle_new();

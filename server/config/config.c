@@ -566,6 +566,14 @@ unsigned config_threads(int wanted)
     return wanted > 0 ? (unsigned)wanted : n_cores > 0 ? (unsigned)n_cores : 1;
 }
 
+unsigned config_hashes(const struct config *config)
+{
+    const unsigned n_cores = config_threads(0);
+
+    return config->scrypt_concurrency > 0 ? (unsigned)config->scrypt_concurrency
+                                          : (n_cores + 1) / 2;
+}
+
 /* Read all layers, without checks between options. NULL: err says why. */
 static struct config *load_layers(const struct config_args *args,
                                   struct config_report *report, struct errmsg *err)

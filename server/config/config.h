@@ -114,6 +114,9 @@ void config_free(struct config **config);
 /* The number of threads that WANTED means: 0 is one per core. */
 unsigned config_threads(int wanted);
 
+/* How many passwords are hashed at the same time, as scrypt_concurrency means it. */
+unsigned config_hashes(const struct config *config);
+
 /* Every option with its value and where it came from, as a valid file. Secrets are paths
  * of files; what those contain is never shown. */
 void config_print(const struct config_args *args, const struct config *config, FILE *out);

@@ -526,7 +526,7 @@ test("a full queue for hashing passwords answers busy at once, and other request
     codes.filter((c) => c !== CODE.BUSY && c !== CODE.LOGIN),
     [],
   );
-  assert.ok((await other.metric("doushard_password_refused_total")) > 0);
+  assert.ok((await other.metric("doushard_requests_refused_total")) > 0);
   assert.equal((await other.login(uniqueName("nobody"), "x")).status_code, CODE.LOGIN);
   assert.equal((await server.stop()).code, 0);
 });

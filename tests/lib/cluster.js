@@ -344,6 +344,7 @@ export class Cluster {
       pid_file: "",
       scrypt_ln: 10,
       scrypt_p: 1,
+      scrypt_queue_max: 128 /* tests begin many logins at once */,
       job_poll: "500ms",
       media_min_free: "16M",
       db_min_free: 0,
