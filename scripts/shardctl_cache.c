@@ -204,8 +204,8 @@ static bool add_command(struct rbatch *batch, const char *key, const char *word,
     return rbatch_add(batch, key, argc, argv, lens);
 }
 
-/* Ask the node that has the owner for its clock and all of his keys. NULL: out of
- * memory. */
+/* Ask the node that has the owner for its clock and all keys of the owner. NULL: out
+ * of memory. */
 static struct rbatch *ask_once(struct run *run)
 {
     struct rbatch *batch = rbatch_new(1 + 2 * run->n);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Forwarding entries that a restored shard has lost. If its data is older than a
- * promotion, it still has the user's rows and would serve him besides the shard on which
- * he is. The shards of own slots know who is in them. */
+ * promotion, it still has the user's rows and would serve them, besides the shard on
+ * which they are now. The shards of own slots know who is in them. */
 #include "scripts/shardctl_homes.h"
 
 #include <inttypes.h>
@@ -88,7 +88,7 @@ static bool clean_table(struct run *run, uint64_t user, const char *table)
     return good;
 }
 
-/* The same for all tables; videos last, since they say what else is his. */
+/* The same for all tables; videos last, since they say what else is the user's. */
 static bool clean_users(struct run *run)
 {
     bool good = true;
@@ -125,7 +125,7 @@ static bool recover(struct run *run, struct buf *entries)
     return good;
 }
 
-/* Is the slot of his id on the shard? */
+/* Is the slot of the owner's id on the shard? */
 static bool is_of_shard(const struct run *run, const struct owner *owner)
 {
     return owner->id != 0 &&

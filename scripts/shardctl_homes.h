@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Who is in a slot of his own: what a restored shard has missed. */
+/* Who is in a slot of their own: what a restored shard has missed. */
 #ifndef DOUSHARD_SCRIPTS_SHARDCTL_HOMES_H
 #define DOUSHARD_SCRIPTS_SHARDCTL_HOMES_H
 

@@ -30,7 +30,7 @@ static const char help[] =
     "four\n"
     "                        times as long after many tries, twelve times when a user "
     "gets\n"
-    "                        a slot of his own\n"
+    "                        a slot of their own\n"
     "  --lease-ms=N          another mover takes over a move for which this one has "
     "been\n"
     "                        silent so long (10000)\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* shardctl promote, demote: a heavy user gets a slot of his own, or comes back from it.
+/* shardctl promote, demote: a heavy user gets a slot of their own, or comes back from it.
  * They only write requests; movers do it. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,14 +29,14 @@
     "yet; 2 misuse, or a shard did not answer.\n"
 
 static const char promote_help[] =
-    "promote: give a heavy user a slot of his own while he is served: tables of his own "
-    "on\n"
-    "his shard, which `shardctl move` can move to another one. Ids stay valid.\n"
+    "promote: give a heavy user a slot of their own while they are served: separate\n"
+    "tables on the same shard, which `shardctl move` can move to another one. Ids stay\n"
+    "valid.\n"
     "\n" COMMON;
 
 static const char demote_help[] =
-    "demote: bring a user who was promoted back to the slot of his id, while he is\n"
-    "served. His own slot must be on the same shard: `shardctl move` it there first.\n"
+    "demote: bring a user who was promoted back to the slot of their id, while they are\n"
+    "served. Their own slot must be on the same shard: `shardctl move` it there first.\n"
     "\n" COMMON;
 
 struct run {
@@ -44,8 +44,8 @@ struct run {
     bool is_promotion;
     struct fleet fleet;
     uint64_t user_id;
-    size_t shard;    /* of the slot of his id */
-    uint32_t at;     /* the slot that he has now */
+    size_t shard;    /* of the slot of their id */
+    uint32_t at;     /* the slot that they have now */
     bool is_partial; /* not every slot has an owner that answers */
 };
 
@@ -69,7 +69,7 @@ static int ask(struct run *run, enum proc_id proc, struct dbarg arg, uint32_t sl
     return fleet_call(&run->fleet, proc, &arg, run->shard) ? 0 : 1;
 }
 
-/* Find the user and his shard. 0, or the exit status. */
+/* Find the user and their shard. 0, or the exit status. */
 static int find_user(struct run *run)
 {
     const char *operand = run->ctl->options.operand;
@@ -108,7 +108,7 @@ static bool announce(const struct run *run)
     } else {
         (void)snprintf(text, sizeof text, "user %" PRIu64 " of %s: slot %u -> %s",
                        run->user_id, shard, run->at,
-                       run->is_promotion ? "one of his own" : "that of his id");
+                       run->is_promotion ? "one of their own" : "that of their id");
     }
     follow_say(&follow, "plan", text);
     return is_own != run->is_promotion;

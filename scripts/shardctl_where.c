@@ -18,7 +18,7 @@ static const char help_text[] =
     "  --json                one JSON object\n"
     "\n"
     "  139264: slot 17 of shard2 at epoch 3, owned\n"
-    "  liu 139264: slot 1030 (his own) of shard1 at epoch 19, migrating\n"
+    "  liu 139264: slot 1030 (their own) of shard1 at epoch 19, migrating\n"
     "      owned: this shard serves it; migrating: this shard serves it while another "
     "one\n"
     "      copies it. A user in a slot from 1024 up was promoted: nobody else is in "
@@ -110,7 +110,7 @@ static bool print_text(const struct run *run, const struct fleet_slot *slot)
 {
     return printf("%s%s%" PRIu64 ": slot %u%s of %s at epoch %" PRIu64 ", %s\n",
                   run->name == NULL ? "" : run->name, run->name == NULL ? "" : " ",
-                  run->id, run->slot, run->slot >= SHARED_SLOTS ? " (his own)" : "",
+                  run->id, run->slot, run->slot >= SHARED_SLOTS ? " (their own)" : "",
                   fleet_shard(&run->fleet, slot->shard), slot->epoch, slot->state) > 0;
 }
 

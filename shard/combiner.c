@@ -484,7 +484,7 @@ static bool can_settle(const struct lane *lane, const struct ticket *ticket,
 
 /* May TICKET go along? The whole batch has only the time of its nearest deadline: so
  * nobody may have twice as much time as the leader, or less than half; and nobody who
- * could find out what became of his operations goes with one who could not. */
+ * could find out what became of their operations goes with one who could not. */
 static bool may_join_locked(const struct lane *lane, const struct batch *batch,
                             size_t company_max, const struct ticket *ticket,
                             int64_t now_ms)

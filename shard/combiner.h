@@ -25,8 +25,8 @@
  * done in a slot that moves goes with its like, in one CALL at a time, and the others do
  * not wait for it. A batch that is refused, or that fails without having been done,
  * is halved until what is wrong with it is alone. Every ticket gets the answers to its
- * own operations, found by their place in the batch; nobody is DONE before the CALL that
- * had his operations is over.
+ * own operations, found by their place in the batch; no ticket is DONE before the CALL
+ * with its operations is over.
  *
  * Threads: all functions are thread-safe; a ticket is used by the thread, or fiber, that
  * entered it.

@@ -66,7 +66,7 @@ const char *move_phase_name(enum move_phase phase);
 
 enum move_kind {
     MOVE_SLOT,    /* a slot to another shard */
-    MOVE_PROMOTE, /* a user to a slot of his own, on his shard */
+    MOVE_PROMOTE, /* a user to a slot of their own, on the same shard */
     MOVE_DEMOTE,  /* and back; see shard/move_owner.c */
 };
 
@@ -78,7 +78,7 @@ struct move {
     uint32_t slot;
     enum move_kind kind;
     uint64_t owner_id; /* who is promoted or demoted; 0: none */
-    uint32_t own_slot; /* his own slot; 0: not known yet, or none */
+    uint32_t own_slot; /* the user's own slot; 0: not known yet, or none */
     char giver[32], taker[32];
     enum move_phase phase;
     enum move_wish wish;

@@ -53,7 +53,7 @@ struct move_run {
     struct move_link *giver, *taker; /* (ref) as in slot_move; taker may be NULL in
                                         run_undo(): it is in no topology */
     struct move_link *from, *to;     /* the direction of rows now: one of them each */
-    uint32_t from_slot, to_slot;     /* differ when an owner changes his slot */
+    uint32_t from_slot, to_slot;     /* differ when an owner changes slots */
     bool is_journaled;               /* FROM journals: a pause must go on draining */
     int commit_ms;                   /* what telling slot_move took */
     char throttle_text[64];

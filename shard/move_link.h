@@ -54,8 +54,8 @@ struct link_call {
     struct dbresult *results;
 };
 
-/* What a CALL may take: less than a lease, so that who waits for an answer keeps his
- * claim. */
+/* What a CALL may take: less than a lease, so that a mover keeps its claim while it waits
+ * for an answer. */
 #define LINK_CALL_MS 8000
 
 /* A slot, or a move, that there is not. */

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A user gets a slot of his own (promote), or comes back to the slot of his id (demote),
- * while he is served. Both slots are on one shard, so that the flip is one transaction
- * (promote_flip), and slot_move says whether it was done: phase purging.
+/* A user gets a slot of their own (promote), or comes back to the slot of their id
+ * (demote), while they are served. Both slots are on one shard, so that the flip is one
+ * transaction (promote_flip), and slot_move says whether it was done: phase purging.
  *
- *   promote  S, the slot of his id, is migrating; his rows are copied to the own slot O,
- *            which has partitions and no fence until the flip; then they are removed
- *            from S, row by row
- *   demote   O is migrating; his rows are copied to S, where nobody looks for them until
- *            the flip, because forwarding entries say that he is in O; then the
- *            partitions of O are dropped */
+ *   promote  S, the slot of the id, is migrating; the user's rows are copied to the own
+ * slot O, which has partitions and no fence until the flip; then they are removed from S,
+ * row by row demote   O is migrating; the user's rows are copied to S, where nobody looks
+ * for them until the flip, because forwarding entries say that the user is in O; then the
+ * partitions of O are dropped */
 #include <stdio.h>
 #include <string.h>
 
@@ -52,7 +51,7 @@ static uint32_t shared_slot(const struct move_run *run)
 
 /* ---- Removing rows ---- */
 
-/* Remove what the slot of his id has of him in one table. */
+/* Remove the user's rows from one table of the slot of their id. */
 static enum move_status purge_table(struct move_run *run, size_t table, bool is_over)
 {
     enum move_status status = MOVE_OK;
@@ -82,7 +81,8 @@ static enum move_status purge_table(struct move_run *run, size_t table, bool is_
     return status;
 }
 
-/* The same in all tables; that of videos, which says what else is his, is the last. */
+/* The same in all tables; that of videos, which says what else is the user's, is the
+ * last. */
 static enum move_status purge_owner(struct move_run *run, bool is_over)
 {
     enum move_status status = MOVE_OK;
@@ -142,7 +142,7 @@ static const struct dbfield begun_fields[] = {
     {.column = "at_key", .kind = DBFIELD_TEXT, .offset = offsetof(struct begun, at_key)},
 };
 
-/* How far the copy is, in ARENA. NUMBER is for his own slot, if he has none yet. */
+/* How far the copy is, in ARENA. NUMBER is for the own slot, if the user has none yet. */
 static enum move_status begin(struct move_run *run, uint64_t number, struct arena *arena,
                               struct begun *begun)
 {
@@ -176,9 +176,9 @@ static enum move_status look_at(struct move_run *run, uint32_t slot, struct look
     return status;
 }
 
-/* Choose the epoch of the slot to which he goes, and count his rows, if there is none
- * yet: above all that either has heard. MOVE_REFUSED: one of them has passed it
- * meanwhile. */
+/* If there is none yet, choose the epoch of the slot to which the user goes, above all
+ * that either slot has heard, and count the user's rows. MOVE_REFUSED: one of them has
+ * passed it meanwhile. */
 static enum move_status choose_epoch(struct move_run *run)
 {
     struct look shared = {.epoch = 0};
@@ -201,7 +201,7 @@ static enum move_status choose_epoch(struct move_run *run)
     return status;
 }
 
-/* The slot to which he goes is ready to take rows; nothing lies there of an older try. */
+/* Get the slot to which the user goes ready to take rows, without any of an older try. */
 static enum move_status prepare(struct move_run *run, const struct begun *begun)
 {
     enum move_status status = MOVE_OK;
@@ -382,7 +382,7 @@ static enum move_status tell(struct move_run *run, uint32_t slot, const char *se
     return status;
 }
 
-/* What he has left is removed. */
+/* Remove what the user has left. */
 static enum move_status finish(struct move_run *run)
 {
     enum move_status status = run_beat(run, PHASE_PURGING);

@@ -266,7 +266,7 @@ static bool claim(struct mover *mover, struct move_link *link, char token[TOKEN_
     return task != NULL;
 }
 
-/* ---- Who gets a slot of his own without being asked for ---- */
+/* ---- Users who get a slot of their own by policy ---- */
 
 /* What the policy found on one shard. */
 struct hot_user {
@@ -286,7 +286,7 @@ static const struct dbfield hot_fields[] = {
 };
 
 /* Have the shard of LINK ask for a promotion if the policy says so. *HELD: the user of
- * whom the log says already that he has to wait. */
+ * whom the log says already that they have to wait. */
 static void promote_hottest(const struct mover_options *options, struct move_link *link,
                             uint64_t *held)
 {

@@ -24,7 +24,7 @@ struct mover_shard {
     bool durability_exempt;      /* it may lose acknowledged writes */
 };
 
-/* When a mover asks by itself for a user to get a slot of his own. */
+/* When a mover asks by itself for a user to get a slot of their own. */
 struct mover_policy {
     unsigned percent;   /* of what a shard's slots cost of late; 0: never */
     unsigned per_hour;  /* promotions of a shard at most */

@@ -3,7 +3,7 @@
 /* What the cache keeps of users and videos: the parts of their cards, each with its own
  * version, as bytes.
  *
- *   CACHE_USER     what the user changes himself: name, pictures, follows ..
+ *   CACHE_USER     what the user changes: name, pictures, follows ..
  *   CACHE_INBOUND  what others change: followers, likes received
  *   CACHE_VIDEO    the video, and its author's id
  *

@@ -10,11 +10,11 @@
 #include "shard/listing.h"
 #include "shard/router_call.h"
 
-/* How often to look for an id for an author with a slot of his own. */
+/* How often to look for an id for an author with a slot of their own. */
 #define NUMBERS_MAX 3
 
-/* An id for a new video of an author who has a slot of his own. OUTCOME_CONFLICT: he has
- * none. */
+/* An id for a new video of an author who has a slot of their own. OUTCOME_CONFLICT: there
+ * is none. */
 static enum outcome take_number(struct router *router, struct call *call,
                                 const struct publish_action_args *args,
                                 uint64_t *video_id)
@@ -75,7 +75,7 @@ enum outcome publish_action(struct router *router, struct call *call,
     uint64_t number = 0;
     enum outcome outcome = list_video(router, call, args, number, &answer);
 
-    /* Try again if he is promoted or demoted just then. */
+    /* Try again if the author is promoted or demoted just then. */
     for (unsigned i = 0; i < NUMBERS_MAX && outcome == OUTCOME_GAP; i++) {
         outcome = take_number(router, call, args, &number);
         if (outcome == OUTCOME_OK || outcome == OUTCOME_SAME ||

@@ -50,7 +50,7 @@ enum outcome router_one(struct router *router, struct call *call, enum proc_id p
                         struct ops *ops, struct router_answer *answer);
 
 /* Call a PROC_OWNER procedure; ARGS are those after slot and epoch. *ANSWER->result holds
- * all rows. MOVED is possible only for a name whose user is in a slot of his own. */
+ * all rows. MOVED is possible only for a name whose user is in a slot of their own. */
 void router_owner(struct router *router, struct call *call, enum proc_id proc,
                   struct router_subject subject, const struct dbarg *args,
                   struct router_answer *answer);

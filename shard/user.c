@@ -68,7 +68,7 @@ enum outcome user_login(struct router *router, struct call *call, const char *na
     router_owner(router, call, PROC_USER_LOGIN,
                  (struct router_subject){.slot = id_name_slot(name, len)}, args, &answer);
     if (answer.outcome == OUTCOME_MOVED) {
-        /* The name is here, but its user was promoted: the row has his id. */
+        /* The name is here, but its user was promoted: the row has the user's id. */
         const struct dbvalue *id = dbresult_value(answer.result, answer.row, "user_id");
         if (id == NULL || !id_is_valid(id->number)) {
             return proc_unreadable(call, PROC_USER_LOGIN);

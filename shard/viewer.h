@@ -16,9 +16,9 @@ struct cache;
 struct router;
 
 /* Set the flags of cards from the cached sets of VIEWER_ID (viewer_sets.h), and the rest
- * by one CALL on his shard; none when VIEWER_ID is 0 (a visitor) or nothing is left. At
- * most 1000 cards. Nobody follows himself. On any outcome but OK unknown flags are
- * false. */
+ * by one CALL on the viewer's shard; none when VIEWER_ID is 0 (a visitor) or nothing is
+ * left. At most 1000 cards. Nobody follows themselves. On any outcome but OK unknown
+ * flags are false. */
 
 /* users[i].is_follow */
 enum outcome viewer_mark_users(struct router *router, struct call *call,

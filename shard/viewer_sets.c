@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The users that a user follows and the videos that he likes, as far as the cache keeps
+/* The users that a user follows and the videos that they like, as far as the cache keeps
  * them. */
 #include "shard/viewer_sets.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The users that a user follows and the videos that he likes, as far as the cache keeps
+/* The users that a user follows and the videos that they like, as far as the cache keeps
  * them: the newest VIEWER_SET_MAX of each. A set with fewer is complete, so all others
  * are "no"; of a full set only "yes" is known. */
 #ifndef DOUSHARD_VIEWER_SETS_H

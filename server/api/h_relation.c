@@ -13,7 +13,7 @@ void h_relation_action(struct request *req)
     uint64_t target_id = (uint64_t)request_param(req, "to_user_id")->integer;
 
     if (target_id == req->who.user_id) {
-        reply_error(req, ERROR_SELF, "nobody follows himself");
+        reply_error(req, ERROR_SELF, "users cannot follow themselves");
         return;
     }
     reply_outcome(req, relation_action(req->app->delivery, &req->call, req->who.user_id,

@@ -112,7 +112,7 @@ bool exchange_body_admit(struct exchange *ex)
     if (is_refused_early(ex, &user_id)) {
         return false;
     }
-    /* A stranger takes a place only with the first file, when he may be known. */
+    /* A stranger takes a place only with the first file, by when they may be known. */
     const struct upload_limits limits = upload_limits(ex->config);
     enum upload_status status =
         user_id != 0 ? take_place(ex, user_id)

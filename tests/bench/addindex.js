@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How long do writes wait while a table of many rows gets an index? As scripts/migrate does it: in place, without a
- * lock, waiting for the table for a second at most and trying again.
+/* How long do writes wait while a large table gets an index? It is added as scripts/migrate does it: in place, without a
+ * lock, waiting for the table for at most a second and then trying again.
  *
  *     node tests/bench/addindex.js [ROWS (10000000)] [WRITERS (8)]
  *
- * One shard with full durability; the rows are follows. Prints the longest write and the rate before, meanwhile, and
- * meanwhile with a transaction in the way that reads the table and does not end for 5 s. */
+ * One shard with full durability; the rows are follows. Prints the longest write and the rate: before, while the index
+ * is added, and while it is added beside a transaction that has read the table and stays open for 5 s. */
 
 import { setTimeout as pause } from "node:timers/promises";
 import { quantile } from "../lib/checks.js";
@@ -40,7 +40,7 @@ async function fill() {
   console.log(`${ROWS} rows in ${((performance.now() - begin) / 1000).toFixed(0)} s`);
 }
 
-/* Writes of one row each, all the time; MARK() answers what they took since it was called last. */
+/* Writes single rows all the time; mark() returns, as text, how long they took since its last call. */
 function writers() {
   let going = true;
   let took = [];
@@ -65,7 +65,7 @@ function writers() {
       const seconds = (performance.now() - since) / 1000;
       const said =
         `${Math.round(took.length / seconds)} writes/s, p50 ${quantile(took, 0.5).toFixed(1)} ms, ` +
-        `p99 ${quantile(took, 0.99).toFixed(1)} ms, longest ${longest.ms.toFixed(0)} ms, from ${longest.at.toFixed(1)} s on`;
+        `p99 ${quantile(took, 0.99).toFixed(1)} ms, longest ${longest.ms.toFixed(0)} ms, begun at ${longest.at.toFixed(1)} s`;
       took = [];
       longest = { ms: 0, at: 0 };
       since = performance.now();
@@ -78,7 +78,7 @@ function writers() {
   };
 }
 
-/* ALTER as scripts/migrate would. */
+/* ALTERs the table as scripts/migrate does; resolves to how long that took. */
 async function alter(what) {
   const session = new RootSession(cluster, shard);
   const begin = performance.now();

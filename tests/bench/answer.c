@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Whether bytes are a whole HTTP/1.1 answer, and the right one. */
+/* Checks that bytes are a complete HTTP/1.1 answer, and the right one. */
 #include "tests/bench/answer.h"
 
 #include <jansson.h>
@@ -11,13 +11,14 @@
 #define STATUS_LINE "HTTP/1.1 200"
 #define FIRST       "{\"status_code\":"
 /* "Busy", "unavailable" and "outcome unknown" (server/request/errors.def): what a service
- * may say under load. Any other refusal means that the request was not the one that was
- * meant. */
+ * may say under load. Any other refusal means that the script sends wrong requests. */
 #define FIRST_EXCUSE 1016
 #define LAST_EXCUSE  1018
-#define PARTIAL      "\"partial\":true" /* a shard did not answer: less work than wanted */
+#define PARTIAL                                                                          \
+    "\"partial\":true" /* a shard did not answer: less work than requested               \
+                        */
 
-/* What the fields of a head say. */
+/* What the header fields of an answer say. */
 struct head {
     size_t body_len;
     bool has_len, closes;
@@ -34,7 +35,7 @@ static bool is_field(const char *line, const char *name, const char **value)
     return true;
 }
 
-/* The fields from the first line on; END is where the empty line begins. */
+/* Read the header fields. LINE is the status line, END the start of the empty line. */
 static struct head read_head(const char *line, const char *end)
 {
     struct head head = {0};

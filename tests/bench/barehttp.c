@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The yardstick of answers from memory: libmicrohttpd alone, one epoll loop per core as
- * the server has them, which gives every GET the same bytes. */
+/* The yardstick for answers from memory: libmicrohttpd alone, with one epoll loop per
+ * core like the server, which answers every GET with the same bytes. */
 #include <arpa/inet.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
@@ -16,8 +16,8 @@
 static const char usage[] =
     "usage: barehttp THREADS BODY [NAME VALUE]..\n"
     "\n"
-    "Answers every request on a free port of 127.0.0.1, which it prints, with BODY and\n"
-    "these header fields, until standard input ends.\n";
+    "Listens on a free port of 127.0.0.1, and prints its number. Answers every request\n"
+    "with BODY and these header fields, until standard input ends.\n";
 
 // NOLINTNEXTLINE(readability-function-size): the parameters are the library's
 static enum MHD_Result answer(void *cls, struct MHD_Connection *connection,
@@ -31,7 +31,7 @@ static enum MHD_Result answer(void *cls, struct MHD_Connection *connection,
     (void)method;
     (void)version;
     (void)upload_data;
-    /* The first call has the head only; an answer given there closes the connection. */
+    /* The first call comes after the header; an answer in it closes the connection. */
     if (*con_cls == NULL) {
         *con_cls = &marker;
         return MHD_YES;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* make bench: a cluster of its own, a data set, and every figure beside its yardstick; README.md here says how.
- * It prints, and fails only where an answer was wrong or rows are missing. */
+/* make bench: starts a cluster, loads a data set, and measures every figure beside its yardstick (see README.md).
+ * Prints the figures, and fails only if an answer was wrong or rows are missing. */
 
 import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -15,14 +15,14 @@ import { machineText, rowText } from "./report.js";
 import { ROWS, onServer } from "./rows.js";
 import { probe } from "./run.js";
 
-/* What the environment may set, as BENCH_USERS; small and short with BENCH_QUICK. */
+/* Defaults of what the environment may set (BENCH_USERS ..); small and short with BENCH_QUICK. */
 const PRESETS = process.env.BENCH_QUICK
   ? { USERS: 5000, VIDEOS: 900, SHARDS: 4, ROUNDS: 2, SECONDS: 1, WARM_UP: 0.5 }
   : { USERS: 100000, VIDEOS: 10000, SHARDS: 4, ROUNDS: 5, SECONDS: 4, WARM_UP: 1 };
 
 const number = (name) => {
   const value = Number(process.env[`BENCH_${name}`] || PRESETS[name]);
-  if (!(value > 0)) throw new Error(`BENCH_${name} takes a number above 0`);
+  if (!(value > 0)) throw new Error(`BENCH_${name} must be a number above 0`);
   return value;
 };
 
@@ -32,15 +32,15 @@ const wanted = process.env.BENCH_ONLY || "*";
 const rows = ROWS.filter(({ name }) => wanted.split(/[ ,]+/).some((p) => pattern(p).test(name)));
 const dir = process.env.BENCH_DIR || join(ROOT, "var", "bench");
 
-/* The default, or more when more are asked for: the loops of the server do not take the same share. */
+/* The default, or more if BENCH_CONNECTIONS needs more; with room, since the server's loops do not get equal shares. */
 function connectionsMax() {
   return Math.max(10000, Math.ceil(Number(process.env.BENCH_CONNECTIONS || 0) * 1.2));
 }
 
-/* Defaults again, where the clusters of the tests have something else. */
+/* The server's defaults, where the clusters of the tests have other values. */
 const SERVER = { job_poll: "2s", scrypt_ln: 15, scrypt_p: 3, scrypt_queue_max: 32, connections_max: connectionsMax() };
 
-/* What else the databases are told, one setting per line or semicolon: BENCH_SHARD_OPTIONS="log_bin = binlog". */
+/* More settings of the databases, separated by semicolons: BENCH_SHARD_OPTIONS="log_bin = binlog". */
 const shardOptions = { DOUSHARD_SHARD_OPTIONS: (process.env.BENCH_SHARD_OPTIONS || "").replaceAll(";", "\n") };
 
 async function began(server) {
@@ -51,7 +51,7 @@ async function began(server) {
     pid: server.pid,
     url: server.url,
     stop: () => server.stop(),
-    /** As a crash would end it; then it is started again. */
+    /** Ends it as a crash would, and starts it again. */
     crash: async () => {
       server.kill("SIGKILL");
       await server.exited;
@@ -73,7 +73,7 @@ const DURABILITY = [
   "innodb_log_file_size",
 ];
 
-/** One record written and flushed where the shards are: what every durable write waits for, at least. */
+/** Time to write and flush one record on the disk of the shards: every durable write waits at least so long. */
 async function commitTime(cluster) {
   const run = await probe("disk", { cluster, warmUp: 0.2, window: 1, dir: cluster.dir });
   const { p50_us: p50, p99_us: p99 } = run.windows[0].latency;
@@ -97,7 +97,7 @@ async function describe(cluster) {
   };
 }
 
-/** Share of the time that the machine spent on something, over a second, before anything is measured. */
+/** Share of CPU time in use over one second, before anything is measured. */
 async function busyShare() {
   const read = () => readFileSync("/proc/stat", "utf8").split("\n")[0].split(/\s+/).slice(1, 9).map(Number);
   const before = read();
@@ -110,8 +110,8 @@ async function busyShare() {
 }
 
 /**
- * A cluster of the version that is built in CHECKOUT, with the same data, and its server: what reads are compared
- * with. It knows the options that every version has, and the keys of our tokens.
+ * A cluster and server of the version that is built in CHECKOUT, with the same data: reads are compared with it. The
+ * server gets only options that every version has, and accepts our tokens.
  */
 async function addBaseline(bench, checkout) {
   const { data } = bench;
@@ -142,7 +142,7 @@ async function addBaseline(bench, checkout) {
   };
 }
 
-/** Another cluster with the same data, and a server like ours: what something is added to that the first one has not. */
+/** A second cluster with the same data, and a server like the first one's: for rows that add something to it. */
 async function addTwin(bench) {
   const { data } = bench;
   const cluster = await Cluster.up({ shards: bench.cluster.shards.length, server: false, env: shardOptions });
@@ -166,12 +166,12 @@ async function makeBench(cluster, data) {
     rounds: number("ROUNDS"),
     window: { warmUp: number("WARM_UP"), window: number("SECONDS"), windows: 1 },
     server: await addServer(cluster),
-    /** Whose CPU counts in a run on a server, and MariaDB's; without one MariaDB's alone. */
+    /** Processes whose CPU time counts in a run: those of SERVER and MariaDB; without SERVER those of MariaDB. */
     cpu: (server) => ({
       ...(server && { server: [server.pid] }),
       MariaDB: (server?.cluster ?? cluster).shards.map(({ pid }) => pid),
     }),
-    /* So many connections, unless told otherwise or there are fewer lines. */
+    /* BENCH_CONNECTIONS or PRESET, but at most one per line of SCRIPT. */
     connections: (preset, script) =>
       Math.min(Number(process.env.BENCH_CONNECTIONS || preset), script?.lines.length ?? Infinity),
     addServer: (options) => addServer(cluster, options),
@@ -204,11 +204,11 @@ function save(result) {
   writeFileSync(path, `${JSON.stringify(result, null, 1)}\n`);
   writeFileSync(join(dir, "result.txt"), [machineText(result.machine), ...result.rows.map(rowText), ""].join("\n\n"));
   for (const row of result.rows) writeFileSync(join(dir, `${row.name}.svg`), svgOf(row));
-  console.log(`\nresult: ${path}, beside it result.txt and a picture of each row`);
+  console.log(`\nresult: ${path}; next to it result.txt and a chart of each row`);
 }
 
 async function main() {
-  if (rows.length === 0) throw new Error(`no row is named ${wanted}: ${ROWS.map(({ name }) => name).join(" ")}`);
+  if (rows.length === 0) throw new Error(`no row is named ${wanted}; there are ${ROWS.map(({ name }) => name).join(" ")}`);
   const tmp = join(dir, "tmp");
   rmSync(tmp, { recursive: true, force: true });
   mkdirSync(tmp, { recursive: true });
@@ -221,7 +221,7 @@ async function main() {
   try {
     const machine = await describe(cluster);
     machine.busy_before = `${Math.round(100 * busy)} %`;
-    if (busy > 0.1) machine.warning = "something else runs on this machine: the figures are not what it can do";
+    if (busy > 0.1) machine.warning = "something else runs on this machine: it could reach better figures";
     const data = new DataSet(number("USERS"), number("VIDEOS"), cluster);
     const loaded = await data.load();
     machine.data = {

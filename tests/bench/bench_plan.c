@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What shard/plan.h makes of a simulated fleet: 100 shards, 1024 shared slots, the 2000
- * heaviest of 10,000,000 users in slots of their own, load by Zipf's law. Prints how even
- * it is before and after, what moves, and the fewest bytes that could do; judges nothing.
- */
+/* Runs the planner (shard/plan.h) on a simulated fleet: 100 shards, 1024 shared slots,
+ * the 2000 heaviest of 10,000,000 users in slots of their own, load by Zipf's law. Prints
+ * how even the fleet is before and after, what moves, and the least number of bytes that
+ * would be enough. It sets no limits. */
 #include <math.h>
 #include <stdio.h>
 
@@ -18,9 +18,9 @@
 #define OWN        2000
 #define SLOTS      (SHARED + OWN)
 #define USERS      10000000
-#define LOAD       1e6  /* of all, operations per second */
-#define USER_BYTES 5e4  /* of one that does nothing much */
-#define LOAD_BYTES 2e10 /* that the whole load has left behind */
+#define LOAD       1e6  /* of the fleet, operations per second */
+#define USER_BYTES 5e4  /* of a user who does hardly anything */
+#define LOAD_BYTES 2e10 /* left behind by the load, per shard */
 #define ROW_BYTES  180.0
 #define SEED       1025u
 
@@ -35,7 +35,8 @@ static double next_random(void) /* [0, 1) */
     return (double)(random_state >> 11) / 9007199254740992.0;
 }
 
-/* About one, some of them several times that: no two users leave the same behind. */
+/* A factor around 1, for some users several times that: they differ in what they store.
+ */
 static double about_one(void)
 {
     return exp(next_random() + next_random() + next_random() - 1.5);
@@ -50,7 +51,7 @@ static void add_user(struct plan_slot *slot, double load)
     slot->rows += (uint64_t)(bytes / ROW_BYTES / about_one());
 }
 
-/* User K has 1/K^S of what the first has. Slots are on shards as they were dealt. */
+/* User K has 1/K^S of the load of user 1. Every slot is on a random shard. */
 static void make_fleet(double s)
 {
     double sum = 0;
@@ -71,7 +72,7 @@ static void make_fleet(double s)
     }
 }
 
-/* The largest slot as a share of what a shard should have: below that nothing gets. */
+/* The largest slot as a share of what a shard should have: no plan gets below it. */
 static double floor_of(const struct plan_input *input, size_t n_takers)
 {
     double sum = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The load generator's program: one run on one service, its result as JSON. */
+/* The load generator: one run against one service; prints the result as JSON. */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -19,27 +19,27 @@ static const char usage[] =
     "usage: benchload --port=N --script=FILE [OPTION..]\n"
     "       benchload --port=N --script=FILE --hold=REQUESTS --connections=N\n"
     "\n"
-    "Sends the lines of FILE (\"GET /ping\") to 127.0.0.1 over connections that are "
-    "kept, and\n"
-    "judges every answer. A % in a line becomes 1 and 2 by turns: like, unlike. Prints "
-    "JSON.\n"
+    "Sends the lines of FILE (\"GET /ping\") as requests to 127.0.0.1 over keep-alive\n"
+    "connections, and checks every answer. A % in a line is sent as 1 and 2 in turn:\n"
+    "like, unlike. Prints JSON.\n"
     "\n"
-    "  --connections=N    (64)\n"
-    "  --threads=N        1 or 2 (1)\n"
+    "  --connections=N    connections (64)\n"
+    "  --threads=N        threads, 1 or 2 (1)\n"
     "  --rate=R           open loop: R requests per second are due, and latency counts\n"
-    "                     from when they were; without it a closed loop\n"
-    "  --warm-up=S        seconds that count nothing (1)\n"
+    "                     from the time at which each was due; default: closed loop\n"
+    "  --warm-up=S        seconds before the first window, which are not counted (1)\n"
     "  --window=S         seconds of one window (5)\n"
-    "  --windows=N        how many are measured, one after the other (1)\n"
-    "  --body=TEXT        what every answer must be; without it JSON with status_code 0\n"
-    "  --array=NAME:N     a member that every answer must have: an array of N or more\n"
-    "  --states=FILE      where switches are left and found by the next run\n"
+    "  --windows=N        number of windows, one after the other (1)\n"
+    "  --body=TEXT        body of every answer; default: JSON with status_code 0\n"
+    "  --array=NAME:N     member of every answer: an array of N or more elements\n"
+    "  --states=FILE      whether each line with a % was last sent with 1 or 2: read\n"
+    "                     at the start, written at the end\n"
     "  --cpu=NAME=PID,..  report the CPU time of these processes; may be repeated\n"
-    "  --hold=REQUESTS    no load: open connections, send that many requests on each, "
-    "print\n"
-    "                     a line, keep them until standard input ends\n"
+    "  --hold=REQUESTS    no load: open the connections, send this many requests on\n"
+    "                     each, print a line, and keep them until standard input ends\n"
     "\n"
-    "Exit status: 0 done; 1 an answer was wrong, or nobody answered; 2 misuse.\n";
+    "Exit status: 0 done; 1 an answer was wrong, or the service did not answer;\n"
+    "2 misuse.\n";
 
 struct options {
     struct load_options load;
@@ -48,7 +48,7 @@ struct options {
     long hold; /* -1: no */
     struct cpu_group group[FIGURES_GROUPS_MAX];
     size_t n_groups;
-    struct figures_cpu cpu[LOAD_WINDOWS_MAX + 1]; /* at the borders of the windows */
+    struct figures_cpu cpu[LOAD_WINDOWS_MAX + 1]; /* where windows begin and end */
 };
 
 enum {
@@ -171,7 +171,7 @@ static bool is_complete(const struct options *options)
            options->load.connections >= options->load.threads;
 }
 
-/* True: go on. False: *STATUS is to be exited with; the usage has been printed. */
+/* True: go on. False: exit with *STATUS; the usage has been printed. */
 static bool parse(struct options *options, int argc, char **argv, int *status)
 {
     int which;
@@ -221,7 +221,7 @@ static json_t *window_json(const struct options *options,
                                  &options->cpu[i + 1]));
 }
 
-/* The curve of all windows together. */
+/* The latency curve of all windows together. */
 static json_t *curve_json(const struct load_result *result, size_t windows)
 {
     struct hist *all = calloc(1, sizeof *all);
@@ -260,7 +260,7 @@ static void print_result(const struct options *options, const struct script *scr
     figures_print(json);
 }
 
-/* As many descriptors as connections need, and some. */
+/* Allow as many descriptors as the connections need, and a few more. */
 static void raise_descriptors(size_t connections)
 {
     struct rlimit limit;
@@ -313,7 +313,7 @@ static int work(struct options *options)
         return 1;
     }
     if (options->states != NULL && !script_load_states(&script, options->states)) {
-        fprintf(stderr, "benchload: %s is of another script\n", options->states);
+        fprintf(stderr, "benchload: %s belongs to another script\n", options->states);
     } else if (options->hold >= 0) {
         status = hold(&options->load, &script, options->hold);
     } else {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The yardsticks' program: one probe for some time, its result as JSON like benchload's.
- */
+/* The yardsticks without HTTP: repeats one probe for some time, and prints the result as
+ * JSON like that of benchload. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,17 +16,17 @@
 static const char usage[] =
     "usage: benchprobe call|router|write|disk [OPTION..]\n"
     "\n"
-    "Does one thing (see probe.h) again and again, in one thread, and prints how often "
-    "and\n"
-    "how long it took.\n"
+    "Repeats one operation (see probe.h) in one thread, and prints how often it was "
+    "done\n"
+    "and how long it took.\n"
     "\n"
-    "  --warm-up=S          seconds that count nothing (1)\n"
-    "  --window=S           seconds that are measured (5)\n"
-    "  --shard=NAME=SOCKET  may be repeated\n"
-    "  --defaults-file=F    how root gets in\n"
-    "  --password-file=F    of doushard_app\n"
-    "  --owners=FILE        user ids, one a line\n"
-    "  --dir=DIR            of the disk\n"
+    "  --warm-up=S          seconds before the measurement (1)\n"
+    "  --window=S           seconds of the measurement (5)\n"
+    "  --shard=NAME=SOCKET  a shard; may be repeated\n"
+    "  --defaults-file=F    option file with which root logs in\n"
+    "  --password-file=F    password of doushard_app\n"
+    "  --owners=FILE        user ids, one per line\n"
+    "  --dir=DIR            directory in which disk writes\n"
     "  --cpu=NAME=PID,..    report the CPU time of these processes; may be repeated\n"
     "\n"
     "Exit status: 0 done; 1 something failed; 2 misuse.\n";
@@ -107,7 +107,7 @@ static bool set_option(struct options *options, int which, const char *text)
     }
 }
 
-/* What the probe needs has been given. */
+/* Does the probe have all options that it needs? */
 static bool is_complete(const struct options *options)
 {
     const struct probe_options *with = &options->with;
@@ -123,7 +123,7 @@ static bool is_complete(const struct options *options)
            (!reads || (with->owners != NULL && with->password_file != NULL));
 }
 
-/* True: go on. False: *STATUS is to be exited with; the usage has been printed. */
+/* True: go on. False: exit with *STATUS; the usage has been printed. */
 static bool parse(struct options *options, int argc, char **argv, int *status)
 {
     int which;
@@ -154,7 +154,7 @@ static int64_t now_ns(void)
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
-/* Do it for SECONDS; HIST takes how long each took. */
+/* Repeat the probe for SECONDS, and add each duration to HIST. */
 static bool repeat(struct probe *probe, double seconds, struct hist *hist)
 {
     int64_t now = now_ns();

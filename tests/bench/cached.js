@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What is answered from the cache: pages that many look at, with Redis and without, beside a libmicrohttpd that gives
- * the same bytes; and what Redis costs those who write. */
+/* Requests that the cache answers: pages that many users look at, with and without Redis, beside a bare libmicrohttpd
+ * that sends the same bytes; and one such page while it changes. */
 
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,10 +10,10 @@ import { Script, bareTwin, byTurns, get, load } from "./run.js";
 
 const CONNECTIONS = 64;
 const COMMENTS = 30;
-const PAGES = 1000; /* users who are looked at */
-const CHANGES = 1000; /* a second, of the hot card */
+const PAGES = 1000; /* users whose pages are requested */
+const CHANGES = 1000; /* of the hot card, per second */
 
-/* Three masters, and a server that uses them, as long as WORK runs. */
+/* Calls WORK with three Redis masters and a server that uses them. */
 async function withRedis(bench, work) {
   const redis = await Redis.up();
   const password = join(bench.dir, "redis.password");
@@ -33,7 +33,7 @@ async function withRedis(bench, work) {
   }
 }
 
-/* LINES with tokens of 64 viewers; PATH is one of them, whose answer the bare server gives. */
+/* Requests LINES by up to 64 viewers; the bare server sends the answer to the first of them. */
 function reads(bench, name, lines, array) {
   return withRedis(bench, async ({ server, local, pids }) => {
     const alone = await local();
@@ -54,7 +54,7 @@ function reads(bench, name, lines, array) {
       return {
         sides,
         note:
-          `${share("warm")} % of the bare server's, without Redis ${share("without Redis")} %; ` +
+          `${share("warm")} % of the bare server, without Redis ${share("without Redis")} %; ` +
           `${Buffer.byteLength(twin.body)} bytes`,
       };
     } finally {
@@ -114,7 +114,7 @@ async function commentList(bench) {
     const { status_code: code } = await (
       await fetch(`${bench.server.url}/douyin/comment/action/`, { method: "POST", body: form })
     ).json();
-    if (code !== 0) throw new Error(`a comment was answered ${code}`);
+    if (code !== 0) throw new Error(`a comment was answered with status_code ${code}`);
   }
   return reads(
     bench,
@@ -124,8 +124,9 @@ async function commentList(bench) {
   );
 }
 
-/* Everybody looks at one user, whose card changes all the while: 1,000 likes a second of his video, each of which
- * changes a row and his card. What the databases and Redis do then is in the CPU of each request. */
+/* Many users request the page of one user, whose card changes all the time: there are 1,000 likes a second of one of
+ * that user's videos, each of which changes a row and the card. The CPU time per request includes the databases and
+ * Redis. */
 async function hotKey(bench) {
   const { data } = bench;
   const video = data.videoId(9);
@@ -167,7 +168,7 @@ async function hotKey(bench) {
       return result;
     };
     const sides = await byTurns(bench.rounds, { "while it changes": changing, "while it does not": read });
-    return { sides, note: `${viewers} users at one card, while it changed ${notes.join(", ")} times a second` };
+    return { sides, note: `${viewers} users request one card, which changed ${notes.join(", ")} times a second` };
   });
 }
 
@@ -181,7 +182,7 @@ export const CACHED = [
   },
   {
     name: "warm-feed-token",
-    what: "feed with a token and its flags, warm",
+    what: "feed with a token and the viewer's flags, warm",
     unit: "pages/s",
     target: ">= 30 % of bare libmicrohttpd",
     run: flaggedFeed,
@@ -202,9 +203,9 @@ export const CACHED = [
   },
   {
     name: "hot-key",
-    what: `one user's page for 10,000 users, while his card changes ${CHANGES} times a second`,
+    what: `one user's page for 10,000 users, while the card changes ${CHANGES} times a second`,
     unit: "pages/s",
-    target: "printed",
+    target: "none",
     run: hotKey,
   },
 ];

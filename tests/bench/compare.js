@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* make bench-compare A=.. B=..: what is different in B, beyond what differs between the rounds of one run. */
+/* make bench-compare A=.. B=..: the figures that differ by more than the rounds of one run do. */
 
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-/* Smaller differences are not worth a line, however often they show. */
+/* Smaller differences are not listed, even if they are beyond the noise. */
 const LEAST = 0.03;
 
 const figuresOf = (side) => ({
@@ -16,13 +16,13 @@ const figuresOf = (side) => ({
   ...Object.fromEntries(Object.entries(side.cpu_us ?? {}).map(([name, f]) => [`CPU us, ${name}`, f])),
 });
 
-/** Is B another figure than A? The middle halves of their samples do not meet, and the medians differ by 3 % or more. */
+/** Do A and B differ? Yes if their interquartile ranges do not meet and their medians differ by 3 % or more. */
 export function differs(a, b) {
   const apart = a.high < b.low || b.high < a.low;
   return apart && Math.abs(b.median - a.median) >= LEAST * Math.abs(a.median);
 }
 
-/** [{row, side, figure, a, b, change}] of what differs; change in per cent. */
+/** [{row, side, figure, a, b, change}] of the figures that differ; change in per cent. */
 export function differences(a, b) {
   const found = [];
   for (const row of b.rows) {
@@ -39,7 +39,7 @@ export function differences(a, b) {
   return found;
 }
 
-/** Settings of the machine that are not the same: names. */
+/** Names of the machine's settings that are not the same in both. */
 export const otherMachine = (a, b) =>
   ["processor", "kernel", "shards", "settings", "data"].filter((name) => {
     const { load_s: _a, ...left } = Object(a.machine[name]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How much CPU processes have used, from /proc. */
+/* The CPU time of processes, from /proc. */
 #include "tests/bench/cpu.h"
 
 #include <stdio.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Fields of /proc/PID/stat behind the name, which may hold anything up to the last ')'.
- */
+/* Spaces in /proc/PID/stat between the process name and utime. The name may contain
+ * anything; the last ')' ends it. */
 #define FIELDS_BEFORE_UTIME 12
 
 bool cpu_parse(struct cpu_group *group, const char *text)

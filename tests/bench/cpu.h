@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How much CPU processes have used, from /proc. */
+/* The CPU time of processes, from /proc. */
 #ifndef DOUSHARD_TESTS_BENCH_CPU_H
 #define DOUSHARD_TESTS_BENCH_CPU_H
 
@@ -12,18 +12,18 @@
 
 #define CPU_PIDS_MAX 32
 
-/* Processes that count as one: "mariadb", all shards. */
+/* Processes that are counted together: all shards as "MariaDB". */
 struct cpu_group {
     char name[32];
     pid_t pid[CPU_PIDS_MAX];
     size_t n;
 };
 
-/* Read "NAME=PID,PID..". False: it is nothing of the kind. */
+/* Parse "NAME=PID,PID..". False: TEXT has another form. */
 bool cpu_parse(struct cpu_group *group, const char *text) MUST_CHECK;
 
-/* User and system time of all their threads since they began, in seconds, to 10 ms each.
- * A process that has ended counts as 0. */
+/* User and system time of all threads since the processes started, in seconds, exact to
+ * 10 ms per process. A process that has ended counts as 0. */
 double cpu_seconds(const struct cpu_group *group);
 
 #endif

@@ -12,12 +12,12 @@ import { parallel } from "../lib/wait.js";
 const EPOCH_MS = 1735689600000n; /* 2025-01-01 UTC */
 const VIDEOS_PER_AUTHOR = 30;
 const LOAD_TIMEOUT_MS = 900000;
-/* Versions that the data set gives to edges end here, as numbers behind epoch << 33. */
+/* Edges of the data set have versions below this one; edges that a load changes have versions above it. */
 export const LOADED_VER = "((1 << 33) + 64)";
 
 const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
-/** Users and videos of a data set, and how they log in. Numbers begin at 1. */
+/** Users and videos of a data set, and the users' tokens. Numbers begin at 1. */
 export class DataSet {
   constructor(users, videos, cluster, baseMs = BigInt(Date.now()) - EPOCH_MS - 7200000n) {
     this.users = users;
@@ -49,7 +49,7 @@ export class DataSet {
     return this.videoId(j) / 8192n + EPOCH_MS;
   }
 
-  /** What the service would have signed at the login of user I. */
+  /** The token that the service would have signed at the login of user I. */
   token(i) {
     const known = this.tokens.get(i) ?? this.#sign(i);
     this.tokens.set(i, known);
@@ -71,21 +71,23 @@ export class DataSet {
     return `${text}.${createHmac("sha256", this.secret).update(text).digest("base64url")}`;
   }
 
-  /** Users with as many videos as an author has; with 30 likes over all shards; without likes or follows. */
+  /** Numbers of the users with 30 videos. */
   authors() {
     return Array.from({ length: Math.floor(this.videos / VIDEOS_PER_AUTHOR) }, (_, k) => k + 1);
   }
 
+  /** Numbers of users with 30 likes, over all shards. */
   collectors() {
     return Array.from({ length: Math.floor((this.users * 0.98) / 20) }, (_, k) => (k + 1) * 20);
   }
 
+  /** Numbers of the users without likes or follows. */
   newcomers() {
     const n = Math.floor(this.users / 50);
     return Array.from({ length: n }, (_, k) => this.users - n + k + 1);
   }
 
-  /** Load everything, by the routines in FILE; returns {seconds, rows} with rows per table. */
+  /** Load everything with the routines in FILE; resolves to {seconds, rows} with rows per table. */
   async load(file = join(ROOT, "tests", "bench", "load.sql")) {
     const text = readFileSync(file, "utf8");
     const begin = performance.now();
@@ -113,7 +115,10 @@ export class DataSet {
     return { seconds, rows };
   }
 
-  /** Every counter of some users, the most followed and liked among them, against its rows; throws when one is off. */
+  /**
+   * Compare all counters of some users, the most followed and liked ones included, with the rows; throws if one is wrong.
+   * Resolves to the number of users.
+   */
   async audit() {
     const some = [
       1,

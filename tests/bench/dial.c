@@ -14,7 +14,7 @@
 
 #define TIMEOUT_S 5
 
-/* connect() waits no longer than a send may. */
+/* The timeout of a send limits connect(), too. */
 static bool prepare(int fd)
 {
     const struct timeval patience = {.tv_sec = TIMEOUT_S};

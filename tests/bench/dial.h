@@ -8,8 +8,9 @@
 
 #include "shard/base/check.h"
 
-/* Connect to PORT of 127.0.0.1 within 5 s; without delay of small packets, non-blocking.
- * -1 when nobody answers; the caller closes what it gets. Any thread. */
+/* Connect to PORT of 127.0.0.1 within 5 s. Returns a non-blocking socket with
+ * TCP_NODELAY, which the caller closes; -1: nothing accepts the connection. Any thread.
+ */
 int dial(uint16_t port) MUST_CHECK;
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What a benchmark program prints of its measurements. */
+/* The measurements that a benchmark program prints. */
 #include "tests/bench/figures.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
 
-#define CURVE_STEP 0.8 /* ten points per factor of ten, about */
+#define CURVE_STEP 0.8 /* about ten points per factor of ten */
 
 static double self_seconds(void)
 {

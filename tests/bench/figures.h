@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What a benchmark program prints of its measurements, as JSON. */
+/* The measurements that a benchmark program prints, as JSON. */
 #ifndef DOUSHARD_TESTS_BENCH_FIGURES_H
 #define DOUSHARD_TESTS_BENCH_FIGURES_H
 
@@ -13,7 +13,7 @@
 
 #define FIGURES_GROUPS_MAX 8
 
-/* Readings of CPU time, taken at two moments. */
+/* CPU times, read at one moment. */
 struct figures_cpu {
     double self_s;
     double group_s[FIGURES_GROUPS_MAX];
@@ -22,7 +22,7 @@ struct figures_cpu {
 /* Read the CPU time of this process and of N groups. */
 void figures_read_cpu(const struct cpu_group *group, size_t n, struct figures_cpu *cpu);
 
-/* {"generator": s, NAME: s, ..}: what was used from BEGIN to END. New reference. */
+/* {"generator": s, NAME: s, ..}: CPU time used from BEGIN to END. New reference. */
 json_t *figures_cpu(const struct cpu_group *group, size_t n,
                     const struct figures_cpu *begin,
                     const struct figures_cpu *end) MUST_CHECK;
@@ -31,8 +31,8 @@ json_t *figures_cpu(const struct cpu_group *group, size_t n,
  * New reference. */
 json_t *figures_latency(const struct hist *hist) MUST_CHECK;
 
-/* [[us, share that was not slower], ..] for a plot: shares of equal distance on a scale
- * where each further nine is as wide as the one before. New reference. */
+/* [[us, share that took at most so long], ..] for a plot: evenly spaced on an axis where
+ * 90 %, 99 %, 99.9 % .. are equally far apart. New reference. */
 json_t *figures_curve(const struct hist *hist) MUST_CHECK;
 
 /* Print JSON and a line feed; takes the reference. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A small file, as covers are: from our media directory, from the same directory by nginx where that is installed, and
- * the same bytes from memory by a bare libmicrohttpd. */
+/* A small file, like a cover: sent by our server from the media directory, by nginx (if installed) from the same
+ * directory, and by a bare libmicrohttpd from memory. */
 
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -13,9 +13,9 @@ import { Script, bareTwin, byTurns, get, load } from "./run.js";
 const CONNECTIONS = 64;
 const BYTES = 8192;
 const BODY = "0123456789abcdef".repeat(BYTES / 16);
-const RANDOM = "0123456789abcdef0123456789abcdef"; /* of its name */
+const RANDOM = "0123456789abcdef0123456789abcdef"; /* the random part of its name */
 const NAME = `${"0".repeat(14)}${RANDOM}.jpg`;
-const LEAF = join(RANDOM.slice(0, 2), RANDOM.slice(2, 4)); /* where it is in a media directory */
+const LEAF = join(RANDOM.slice(0, 2), RANDOM.slice(2, 4)); /* its directory, below the media directory */
 
 const plant = (dir) => {
   mkdirSync(join(dir, LEAF), { recursive: true });
@@ -44,7 +44,7 @@ const nginxText = (dir, port, workers) => `
   }
 `;
 
-/** nginx for the files in DIR, with one worker per core as our server has loops; nothing where it is not installed. */
+/** Starts nginx for the files in DIR, with one worker per core, like our loops. Undefined if it is not installed. */
 async function nginxOf(bench, dir) {
   const port = await freePort();
   const config = join(bench.dir, "nginx.conf");
@@ -52,7 +52,7 @@ async function nginxOf(bench, dir) {
   const child = spawn("nginx", ["-p", bench.dir, "-c", config], { stdio: ["ignore", "ignore", "inherit"] });
   const ended = new Promise((done) => {
     child.once("exit", done);
-    child.once("error", done); /* it is not there */
+    child.once("error", done); /* not installed */
   });
   const isGone = () => child.pid === undefined || child.exitCode !== null;
   const url = `http://127.0.0.1:${port}/${LEAF}/${NAME}`;
@@ -95,5 +95,5 @@ async function small(bench) {
 }
 
 export const FILES = [
-  { name: "file", what: "a small file, as a cover is", unit: "requests/s", target: "printed beside nginx", run: small },
+  { name: "file", what: "a small file, like a cover", unit: "requests/s", target: "none; see nginx", run: small },
 ];

@@ -8,7 +8,7 @@
 #define SUB_BUCKETS (UINT64_C(1) << HIST_SUB_BITS)
 #define TOP_NS      ((UINT64_C(1) << HIST_TOP_BITS) - 1)
 
-/* How many bits of V are dropped so that HIST_SUB_BITS + 1 are left. */
+/* How many low bits of V to drop so that HIST_SUB_BITS + 1 are left. */
 static unsigned dropped_bits(uint64_t v)
 {
     unsigned top = 63U - (unsigned)__builtin_clzll(v | 1);

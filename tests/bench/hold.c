@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Connections that do nothing. */
+/* Idle connections. */
 #include "tests/bench/hold.h"
 
 #include <poll.h>
@@ -15,7 +15,7 @@
 #define PATIENCE_MS  10000
 #define ANSWER_BYTES ((size_t)256 * 1024)
 
-/* One request and its answer; IN is ANSWER_BYTES large. */
+/* Send one request and read its answer; IN has ANSWER_BYTES bytes. */
 static bool ask(const struct load_options *options, struct script *script, size_t line,
                 int fd, char *in)
 {
@@ -78,7 +78,8 @@ int hold(const struct load_options *options, struct script *script, long request
     CHECK(fd != NULL);
     while (n < options->connections && status == 0) {
         if (!open_one(options, script, n, requests, &fd[n])) {
-            fprintf(stderr, "benchload: connection %zu was refused or answered wrongly\n",
+            fprintf(stderr,
+                    "benchload: connection %zu was refused or got a wrong answer\n",
                     n + 1);
             status = 1;
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Connections that do nothing, for what they cost the service. */
+/* Idle connections, to measure what they cost the service. */
 #ifndef DOUSHARD_TESTS_BENCH_HOLD_H
 #define DOUSHARD_TESTS_BENCH_HOLD_H
 
@@ -8,9 +8,9 @@
 
 #include "tests/bench/load.h"
 
-/* Open the connections of OPTIONS, send REQUESTS requests of SCRIPT on each, print a line
- * and keep them until standard input ends. Returns the exit status: 1 when one could not
- * be opened, or an answer was not right. */
+/* Open the connections of OPTIONS, send REQUESTS requests of SCRIPT on each, print a
+ * line, and keep the connections until standard input ends. Returns the exit status: 1 if
+ * a connection could not be opened or an answer was wrong. */
 int hold(const struct load_options *options, struct script *script,
          long requests) MUST_CHECK;
 

@@ -21,18 +21,18 @@
 #define NS_PER_S         INT64_C(1000000000)
 #define DRAIN_NS         (10 * NS_PER_S)
 #define RETRY_NS         (NS_PER_S / 20) /* between two attempts to connect again */
-#define SLEEP_NS         (NS_PER_S / 10) /* longest, so that the end is noticed */
-#define PAUSE_NS         (NS_PER_S / 10) /* of a client that was refused */
+#define SLEEP_NS         (NS_PER_S / 10) /* at most, so that the end is noticed */
+#define PAUSE_NS         (NS_PER_S / 10) /* of a client after a refusal */
 #define RECEIVE_BYTES    ((size_t)256 * 1024)
 #define ANSWER_MAX_BYTES (4u << 20)
 #define EVENTS_MAX       256
-/* Of the answers that are JSON, one in so many is read whole. */
+/* One in so many JSON answers is parsed as a whole. */
 #define DEEP_EVERY 64
 
 enum conn_state {
     CONN_DOWN,
     CONN_IDLE,
-    CONN_PAUSED, /* was refused, and does not ask again at once */
+    CONN_PAUSED, /* was refused, and waits before its next request */
     CONN_BUSY    /* a request is under way */
 };
 
@@ -40,22 +40,22 @@ struct conn {
     enum conn_state state;
     struct conn *next; /* in the queue of its state */
     int fd;
-    size_t line;    /* of the script: under way, or next */
-    int64_t due_ns; /* of the request; paused: when it goes on */
+    size_t line;    /* of the script: the one under way, or the next */
+    int64_t due_ns; /* of the request; paused: when to go on */
     size_t out_len, out_sent;
     char out[SCRIPT_REQUEST_MAX];
-    struct buf in; /* what has come of an answer in several parts */
+    struct buf in; /* the start of an answer that comes in pieces */
     unsigned n_answers;
 };
 
 /* First in, first out. */
 struct queue {
-    struct conn *first, **end; /* END: where the next one is put */
+    struct conn *first, **end; /* END: where to link the next one */
     size_t n;
 };
 
-/* One thread; nothing in it is shared while it runs but the script, of whose lines each
- * belongs to one connection. */
+/* One thread. While it runs it shares only the script, and each line of that belongs to
+ * one connection. */
 struct worker {
     const struct load_options *options;
     struct script *script;
@@ -64,14 +64,14 @@ struct worker {
     int epoll;
     struct conn *conn; /* owned */
     size_t n, n_busy;
-    size_t first_conn; /* number of conn[0] among those of all workers */
-    /* Connections without work, the one that has waited longest first, so that all take
-     * part. */
+    size_t first_conn; /* index of conn[0] in the connections of all workers */
+    /* Idle connections. The one that has waited longest is first, so that all are used.
+     */
     struct queue idle;
     struct queue paused; /* in the order in which they go on */
     char *part;          /* owned, RECEIVE_BYTES */
     struct pace pace;
-    uint64_t k; /* requests of the pace that were begun */
+    uint64_t k; /* requests begun so far */
     int64_t measure_ns, end_ns, retry_ns;
 };
 
@@ -83,7 +83,7 @@ static int64_t now_ns(void)
     return t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
-/* The window of an instant; NULL: it lies in none. */
+/* The window in which NS lies; NULL: none. */
 static struct window *window_at(const struct worker *worker, int64_t ns)
 {
     if (ns < worker->measure_ns) {
@@ -129,7 +129,7 @@ static struct conn *queue_pop(struct queue *queue)
     return conn;
 }
 
-/* Take CONN out: all go round once, and it is left out. */
+/* Remove CONN: pop every entry and push all others again. */
 static void queue_remove(struct queue *queue, const struct conn *conn)
 {
     for (size_t i = queue->n; i > 0; i--) {
@@ -197,8 +197,8 @@ static void close_conn(struct worker *worker, struct conn *conn)
     worker->result->reconnects++;
 }
 
-/* The request that is under way has no answer and gets none: nobody knows what became of
- * it. */
+/* Close CONN. If a request is under way, it will get no answer, and its outcome is
+ * unknown. */
 static void lose(struct worker *worker, struct conn *conn)
 {
     if (conn->state == CONN_BUSY) {
@@ -211,8 +211,8 @@ static void lose(struct worker *worker, struct conn *conn)
     close_conn(worker, conn);
 }
 
-/* Open what is closed, until one cannot be: then nobody answers, and it is tried again
- * later. */
+/* Open all closed connections. If one cannot be opened, the service is down: stop, and
+ * try again later. */
 static void retry_conns(struct worker *worker, int64_t now)
 {
     bool answered = true;
@@ -319,7 +319,7 @@ static void count_answer(struct worker *worker, struct conn *conn, enum verdict 
     }
 }
 
-/* An answer is there as a whole: the connection may go on. */
+/* The answer is complete: CONN is free for the next request. */
 static void finish_request(struct worker *worker, struct conn *conn, enum verdict verdict,
                            bool closes)
 {
@@ -338,7 +338,7 @@ static void finish_request(struct worker *worker, struct conn *conn, enum verdic
     }
 }
 
-/* Returns the bytes to judge: those just read alone where that is all there is. */
+/* Returns the bytes to judge: those just read, behind earlier ones if there are any. */
 static const char *gather(struct worker *worker, struct conn *conn, size_t *len)
 {
     if (conn->in.len == 0) {
@@ -389,7 +389,7 @@ static int64_t min_ns(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Until something is due that no event tells of. */
+/* The time until something is due that no event announces. */
 static struct timespec sleep_time(const struct worker *worker, int64_t now)
 {
     int64_t until_ns = now + SLEEP_NS;
@@ -419,14 +419,14 @@ static void wait_events(struct worker *worker)
     }
 }
 
-/* Something is under way, or due and not begun. */
+/* Is a request under way, or due before the end and not begun? */
 static bool has_work(const struct worker *worker)
 {
     return worker->n_busy > 0 || (worker->options->per_s > 0 &&
                                   pace_due_ns(&worker->pace, worker->k) < worker->end_ns);
 }
 
-/* What has waited in vain counts with the time that it has waited. */
+/* Requests without an answer count with the time that they have waited. */
 static void give_up(struct worker *worker)
 {
     int64_t now = now_ns();
@@ -543,7 +543,7 @@ static void merge(struct load_result *into, const struct load_result *from,
     }
 }
 
-/* Start the threads on one schedule, tick at the borders of the windows, wait for the
+/* Start the threads on one schedule, tick where windows begin and end, and wait for the
  * end. */
 static void run_workers(struct worker *workers, const struct load_options *options,
                         load_tick_f *tick, void *context)

@@ -4,14 +4,14 @@
  * epoll loop per thread, every answer judged (answer.h).
  *
  * Closed loop: each connection sends its next request as soon as it has an answer. The
- * figure is how many answers come; latency is what N clients who never pause see. Open
- * loop: requests are due at a fixed rate (pace.h) on whichever connection is free.
- * Latency is counted from when they were due. What was due and has no answer 10 s after
- * the end is counted with that age and as lost.
+ * figure is the number of answers; latency is what N clients see that never pause. Open
+ * loop: requests are due at a fixed rate (pace.h), and are sent on whichever connection
+ * is free. Latency counts from when a request was due. A request without an answer 10 s
+ * after the end counts as lost, and with the time that it has waited.
  *
- * Time is cut into a warm-up, which counts nothing, and windows of equal length. An
- * answer is counted in the window in which it came; its latency in the one in which it
- * was due. */
+ * Time is divided into a warm-up, which is not counted, and windows of equal length. An
+ * answer counts in the window in which it arrived; its latency in the window in which the
+ * request was due. */
 #ifndef DOUSHARD_TESTS_BENCH_LOAD_H
 #define DOUSHARD_TESTS_BENCH_LOAD_H
 
@@ -52,16 +52,16 @@ struct load_result {
     /* Of the whole run, the warm-up included. */
     uint64_t right, changed, refused, wrong, lost, reconnects;
     int refusal;           /* a status_code that was seen, when refused > 0 */
-    char first_wrong[400]; /* beginning of an answer that was wrong; empty: none */
+    char first_wrong[400]; /* start of the first wrong answer; empty: none */
 };
 
-/* Called by load_run() in its own thread when window I (from 0) begins, and with I =
- * windows when the last one has ended: for readings of CPU time. */
+/* Called by load_run(), in its caller's thread, when window I (from 0) begins, and with
+ * I = windows when the last one has ended: to read CPU times. */
 typedef void load_tick_f(void *context, size_t i);
 
-/* Run SCRIPT as OPTIONS say; *RESULT is set when it is over, after warm-up, windows and
- * at most 10 s for what is still under way. The states in SCRIPT are as the service left
- * them. False: WHY (LOAD_WHY_BYTES) says what could not be begun. */
+/* Run SCRIPT with OPTIONS: the warm-up, the windows, and at most 10 s for requests that
+ * are still under way. Sets *RESULT, and the states in SCRIPT to those that the answers
+ * imply. False: WHY (LOAD_WHY_BYTES) says why it could not start. */
 bool load_run(const struct load_options *options, struct script *script,
               load_tick_f *tick, void *context, struct load_result *result,
               char *why) MUST_CHECK;

@@ -9,9 +9,9 @@
 --   likes       4 picks of each user, by Zipf's law (s = 1) over the videos; every 20th user
 --               30 different ones; the last 2 % of the users none
 --   follows     5 picks of each user, by Zipf's law over the users; the last 2 % none
--- A pick that was made before is left out. The k-th edge of a user has the version (1 << 33) + k:
+-- A pick that repeats an earlier one is left out. The k-th edge of a user has the version (1 << 33) + k:
 -- every slot of a fresh cluster has the epoch 1. What users do later has versions above
--- (1 << 33) + 64, which tells it from the data set.
+-- (1 << 33) + 64, which sets it apart from the data set.
 --
 --   CALL bench_prepare(users, videos, base_ms)   base_ms: since 2025-01-01 UTC, in the past
 --   CALL bench_load_users(base_ms)
@@ -22,14 +22,14 @@
 CREATE DATABASE IF NOT EXISTS bench;
 USE bench;
 
--- What the bare write of the yardsticks writes to, as durable as the rest.
+-- The table of the bare writes, as durable as all others.
 CREATE TABLE IF NOT EXISTS bench_write (
     id   BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
     text VARCHAR(200) NOT NULL
 )
     ENGINE = InnoDB;
 
--- Plain directories, which are no data of the service: not worth a log.
+-- Lists of ids, which are not data of the service and need no log.
 DROP TABLE IF EXISTS bench_user, bench_video, bench_k, bench_pick;
 
 CREATE TABLE bench_user (
@@ -68,7 +68,7 @@ DROP PROCEDURE IF EXISTS bench_load_follows;
 
 DELIMITER $$
 
--- The directories of all users and videos, wherever they are.
+-- The lists of all users and videos, on whichever shard they are.
 CREATE PROCEDURE bench_prepare (
     IN in_users   INT UNSIGNED,
     IN in_videos  INT UNSIGNED,

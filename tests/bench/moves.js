@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Slots that move: how fast rows go over, and how long writes of the slot wait at the flip, without writers and with many
- * who like a video of that slot all the time. */
+/* Moves of slots: how fast rows are copied, and how long writes to the slot wait at the flip, without writers and with
+ * many clients that like a video of the slot all the time. */
 
 import { slotOfId } from "../lib/checks.js";
 import { Mover, requestMove, untilMove } from "../lib/mover.js";
@@ -9,23 +9,23 @@ import { owners } from "../lib/rows.js";
 import { Script, figure, load, quantile } from "./run.js";
 
 const ROWS = 1_000_000;
-/* Clients who write as fast as they are answered; and those who leave most of the processors to others, as long as they
- * reach SHARE of what they did before. */
+/* N clients that write as fast as they are answered; with SHARE, only at this share of the rate that the entry before
+ * reached, which leaves most of the CPU to others. */
 const WRITERS = [{ n: 0 }, { n: 8 }, { n: 8, share: 0.3 }, { n: 64 }];
 const WRITERS_LARGE = [{ n: 0 }, { n: 8 }, { n: 64 }];
-/* For each of them: of a slot as the data set has it, and of one with ROWS more. */
+/* Flips for each of them: of a slot with the rows of the data set, and of one with ROWS more. */
 const FLIPS = 20;
 const FLIPS_LARGE = 2;
 const CHUNK = 100_000;
 const WINDOW_S = 2;
-/* Who likes videos of other slots than the one that moves: so many, at this share of what they reach at most. */
+/* Clients that like videos in slots that do not move, and their rate, as a share of the highest that they reach. */
 const OTHERS = 8;
 const OTHERS_SHARE = 0.3;
-/* What moves meanwhile, and the bound that an operator sets to it (shardctl throttle). */
+/* Rows of the slot that moves meanwhile, and the limit that an operator sets (shardctl throttle). */
 const OTHERS_ROWS = 100_000;
 const OTHERS_ROWS_PER_S = 5_000;
 
-/* Between which shards the slot moves: where it is, and another one. */
+/* The shards between which SLOT moves: the one that has it, and another one. */
 async function ways(cluster, slot) {
   const here = (await owners(cluster)).get(slot);
   return [here, cluster.shards.find(({ name }) => name !== here).name];
@@ -39,12 +39,12 @@ const timeOf = (text, slot, phase) => {
   return Date.parse(line.split(" ")[0]);
 };
 
-/** One move to its end, of ROWS_PER_S at most (0: any), without a time in which it can be rolled back. */
+/** One move to its end, at ROWS_PER_S at most (0: no limit), without a period in which it can be rolled back. */
 async function move(bench, slot, from, to, rowsPerS = 0) {
   await requestMove(bench.cluster, slot, from, to, 0);
   if (rowsPerS > 0) await bench.cluster.sql(from, `CALL move_throttle(${slot}, ${rowsPerS})`);
   const done = await untilMove(bench.cluster, from, slot, ["done"], { everyMs: 20, timeoutMs: 600_000 });
-  if (done.restarts > 0) throw new Error(`slot ${slot} was begun anew ${done.restarts} times: ${done.last_error}`);
+  if (done.restarts > 0) throw new Error(`the move of slot ${slot} was restarted ${done.restarts} times: ${done.last_error}`);
   return done;
 }
 
@@ -57,7 +57,7 @@ async function withMover(bench, work) {
   }
 }
 
-/** SLOT has ROWS more: follows and likes, as a slot has most of. Once in a run. */
+/** Adds ROWS rows to SLOT, once in a run: follows and likes, of which a slot has most. */
 async function planted(bench, slot, rows = ROWS) {
   bench.planted ??= new Set();
   if (bench.planted.has(slot)) return;
@@ -77,7 +77,7 @@ async function planted(bench, slot, rows = ROWS) {
   }
 }
 
-/** Rows that go over a second, the other way in every round; and what comparing them costs. */
+/** Rows copied, compared and removed per second. Every round moves the slot back again. */
 async function copied(bench) {
   const slot = slotOfId(Number(bench.data.videoId(3)));
   let [from, to] = await ways(bench.cluster, slot);
@@ -103,12 +103,12 @@ async function copied(bench) {
   });
 }
 
-/* Rows that went over a second in the move of SLOT that the mover has just made. */
+/* Rows copied per second in the move of SLOT that the mover has just made. */
 const copyRate = (mover, slot, { rows_copied: rows }) =>
   (rows * 1000) / Math.max(1, timeOf(mover.text, slot, "draining") - timeOf(mover.text, slot, "copying"));
 
-/** FLIPS moves of the slot of a video while N clients like it, RATE times a second or as often as they are answered; each
- * gives its pause. */
+/** FLIPS moves of SLOT while N clients send the likes of SCRIPT, RATE a second or as fast as they are answered; resolves
+ * to the pause of each move, and more. */
 async function paused(bench, mover, { script, slot, flips, n, rate }) {
   let [from, to] = await ways(bench.cluster, slot);
   const run = { pauses: [], rates: [], tries: 0, worstMs: 0, answered: 0, seconds: 0 };
@@ -156,7 +156,7 @@ const noteOf = (name, run) =>
     ? `, ${(run.answered / run.seconds).toFixed(0)} likes/s, the slowest in ${run.worstMs.toFixed(0)} ms`
     : "");
 
-/** Who likes VIDEO: newcomers, who have not. */
+/** Likes of VIDEO by newcomers, who have not liked it yet. */
 const likers = (bench, name, video) =>
   new Script(
     bench.dir,
@@ -193,14 +193,14 @@ async function pauses(bench) {
         const name = `${n} writers${share ? `, ${100 * share} % of their pace` : ""}${rows}`;
         sides[name] = { value: figure(run.pauses) };
         notes.push(noteOf(name, run));
-        console.log(`  ${notes.at(-1)}`); /* it takes minutes */
+        console.log(`  ${notes.at(-1)}`); /* progress: all of it takes minutes */
       }
     }
     return { sides, note: notes.join("\n") };
   });
 }
 
-/** How long likes of other slots take while one moves that is bounded, and the same beside no move: p99 of every window. */
+/** How long likes in other slots take while a slot moves at a limited rate, and without a move: p99 of every window. */
 async function others(bench) {
   const [usual, moving] = [2, 4].map((i) => bench.data.videoId(i));
   const slot = slotOfId(Number(moving));
@@ -242,25 +242,25 @@ async function others(bench) {
   return {
     sides,
     note:
-      `${rate} likes/s by ${OTHERS} clients, ${OTHERS_ROWS.toLocaleString("en-US")} rows on their way, ` +
-      `${OTHERS_ROWS_PER_S.toLocaleString("en-US")}/s at most: ${ratio.toFixed(2)} times as long`,
+      `${rate} likes/s by ${OTHERS} clients, ${OTHERS_ROWS.toLocaleString("en-US")} rows moved, ` +
+      `${OTHERS_ROWS_PER_S.toLocaleString("en-US")}/s at most: p99 is ${ratio.toFixed(2)} times that without a move`,
   };
 }
 
 export const MOVES = [
-  { name: "move-copy", what: "rows of a slot that moves", unit: "rows/s", target: ">= 50,000 copied/s", run: copied },
+  { name: "move-copy", what: "rows of a moving slot copied, compared and removed", unit: "rows/s", target: ">= 50,000 copied/s", run: copied },
   {
     name: "move-pause",
-    what: "writes of a slot wait at the flip of its move",
+    what: "how long writes to a slot wait at the flip of its move",
     unit: "ms",
     target: "p99 <= 10 ms with 0 and 8 writers",
     run: pauses,
   },
   {
     name: "move-others",
-    what: "p99 of likes of other slots while one moves with a bound, at 30 % of their peak",
+    what: "p99 of likes in other slots, at 30 % of their peak, while a slot moves at a limited rate",
     unit: "ms",
-    target: "<= 1.5 times that beside no move",
+    target: "<= 1.5 times that without a move",
     run: others,
   },
 ];

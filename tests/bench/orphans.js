@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How long a server looks through a media directory for files that no row names, and what that takes. On shards of its
- * own, with users and videos that are rows and links to empty files. */
+/* How long a server takes to search a media directory for files that no row names, and how much CPU. On a second
+ * cluster, whose users and videos are only rows, and whose files are links to empty ones. */
 
 import { createHash } from "node:crypto";
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,15 +12,15 @@ import { figure } from "./run.js";
 
 const FILES = Number(process.env.BENCH_FILES || (process.env.BENCH_QUICK ? 40_000 : 1_000_000));
 const SLOTS = 1024;
-const PER_SLOT = Math.ceil(FILES / 2 / SLOTS); /* videos, of two files each */
+const PER_SLOT = Math.ceil(FILES / 2 / SLOTS); /* videos, with two files each */
 const PER_AUTHOR = 25;
-const LINKS_MAX = 60_000; /* of one file */
-const TICKS = 100; /* a second: the unit of /proc/PID/stat */
+const LINKS_MAX = 60_000; /* to one file */
+const TICKS = 100; /* per second: the unit of /proc/PID/stat */
 const LONGEST_MS = 3_600_000;
 
 const hex = (text) => createHash("md5").update(text).digest("hex");
 
-/** The rows: each shard those of its slots. Names follow from slot and number, as in plantFiles(). */
+/** Inserts the rows: on each shard those of its slots. Names are made of slot and number, as in plantFiles(). */
 const plantRows = (cluster) =>
   cluster.sqlAll(
     `
@@ -36,7 +36,7 @@ const plantRows = (cluster) =>
     { timeoutMs: LONGEST_MS },
   );
 
-/** Their files; answers how many. */
+/** Makes the files of these rows; returns how many. */
 function plantFiles(dir) {
   const made = new Set();
   let n = 0;
@@ -98,8 +98,8 @@ async function looked(bench) {
     return {
       sides: { "one search": { value: figure([files / seconds]) } },
       note:
-        `${files.toLocaleString("en-US")} files in ${seconds.toFixed(0)} s, ${pages} questions; CPU of the server ${cpu.server.toFixed(1)} s, ` +
-        `of MariaDB ${cpu.MariaDB.toFixed(1)} s, start and what idle ones do included: ${((100 * (cpu.server + cpu.MariaDB)) / seconds).toFixed(0)} % of one processor`,
+        `${files.toLocaleString("en-US")} files in ${seconds.toFixed(0)} s, ${pages} pages; CPU of the server ${cpu.server.toFixed(1)} s, ` +
+        `of MariaDB ${cpu.MariaDB.toFixed(1)} s, with its start and the idle shards: ${((100 * (cpu.server + cpu.MariaDB)) / seconds).toFixed(0)} % of one processor`,
     };
   } finally {
     await cluster.down({ last: false });
@@ -110,7 +110,7 @@ async function looked(bench) {
 export const ORPHANS = [
   {
     name: "orphans",
-    what: `files looked through for those that no row names, ${FILES.toLocaleString("en-US")} of them`,
+    what: `search of ${FILES.toLocaleString("en-US")} files for those that no row names`,
     unit: "files/s",
     target: "1,000,000 in 10 minutes",
     run: looked,

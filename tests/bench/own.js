@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What own slots on one shard cost everybody: feed pages and likes on two clusters with the same data, of which one has
- * them. They are made in bulk, by what a promotion leaves behind: partitions, rows, forwarding entries, fences. */
+/* What own slots on one shard cost all users: feed pages and likes on two clusters with the same data, one of which has
+ * own slots. They are made in bulk, with all that promotions leave: partitions, rows, forwarding entries, fences. */
 
 import { parallel } from "../lib/wait.js";
 import { Script, byTurns, residentMb } from "./run.js";
 
 const OWN_SLOTS = Number(process.env.BENCH_OWN_SLOTS || 500);
 const FIRST = 1024;
-const CONNECTIONS = 16; /* more would wait for longer than a page may */
+const CONNECTIONS = 16; /* with more, pages would wait beyond their deadline */
 const EPOCH = 2;
 
-/* Whose row it is: a column of the user, or of the video whose author he is. */
+/* The column that says whose row it is: the id of the user, or (OF_VIDEO) of one of the user's videos. */
 const OWNED = {
   user: "user_id",
   inbound: "user_id",
@@ -28,7 +28,7 @@ const OWNED = {
 };
 const OF_VIDEO = { liker: "video_id", comment: "video_id" };
 
-/** Give the N authors of SHARD that are most followed slots of their own; answers how long that took, in s. */
+/** Give the N most popular users of SHARD slots of their own; resolves to how long that took, in s. */
 async function promote(cluster, shard, n) {
   const begin = performance.now();
   const parts = Array.from({ length: n }, (_, i) => `PARTITION s${FIRST + i}_e${EPOCH} VALUES IN (${FIRST + i})`).join(
@@ -42,7 +42,7 @@ async function promote(cluster, shard, n) {
     )
   ).map(({ t }) => t);
   const unknown = tables.filter((t) => !(t in OWNED) && !(t in OF_VIDEO));
-  if (unknown.length > 0) throw new Error(`whose rows are those of ${unknown}?`);
+  if (unknown.length > 0) throw new Error(`no column is known that says whose rows are in ${unknown}`);
   await parallel(
     2,
     tables.map((t) => () => cluster.sql(shard, `ALTER TABLE \`${t}\` ADD PARTITION (${parts})`, { timeoutMs: 250000 })),
@@ -112,7 +112,7 @@ async function ownSlots(bench) {
       sides,
       note:
         `${OWN_SLOTS} own slots with ${videos} of ${data.videos} videos on one of ${twin.cluster.shards.length} shards, ` +
-        `made in bulk in ${seconds.toFixed(0)} s; that shard has ${after} MB of memory at the end, and ${before} without`,
+        `made in bulk in ${seconds.toFixed(0)} s; at the end that shard uses ${after} MB of memory, and ${before} MB without them`,
     };
   } finally {
     await twin.down();
@@ -122,9 +122,9 @@ async function ownSlots(bench) {
 export const OWN = [
   {
     name: "own-slots",
-    what: `feed pages and likes with ${OWN_SLOTS} own slots on one shard beside none`,
+    what: `feed pages and likes with ${OWN_SLOTS} own slots on one shard, and without`,
     unit: "requests/s",
-    target: "printed",
+    target: "none",
     run: ownSlots,
   },
 ];

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* When the requests of an open loop are due: at a fixed rate from a start, whatever
- * became of those before. Latency is counted from that moment, also of a request that had
- * to wait for a free connection; counting from the moment it was sent would leave out the
- * very time that a slow service made it wait ("coordinated omission", Gil Tene). Pure. */
+/* When the requests of an open loop are due: at a fixed rate from the start, whether or
+ * not earlier ones were answered. Latency counts from the time at which a request was
+ * due, even if it had to wait for a free connection: counting from when it was sent would
+ * leave out the very wait that a slow service causes ("coordinated omission", Gil Tene).
+ * Pure. */
 #ifndef DOUSHARD_TESTS_BENCH_PACE_H
 #define DOUSHARD_TESTS_BENCH_PACE_H
 
@@ -14,7 +15,7 @@ struct pace {
     double per_s;     /* above 0 */
 };
 
-/* When request K (from 0) is due, monotonic ns; no error adds up over many of them. */
+/* When request K (from 0) is due, monotonic ns. Rounding errors do not add up. */
 int64_t pace_due_ns(const struct pace *pace, uint64_t k);
 
 /* How many requests are due at NOW_NS: those with pace_due_ns() <= NOW_NS. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One row of the result as a picture (SVG): how much per second, and the curve of latencies. Pure. */
+/* One row of the result as a chart (SVG): rates and latency curves. Pure. */
 
 const WIDTH = 900;
 const BAR = 26;
@@ -34,7 +34,7 @@ ${line(x(low), middle, x(high), middle, "#000")}${text(x(Math.max(median, high))
 /* 10^E microseconds. */
 const powerOfTen = (e) => (e < 3 ? `${10 ** e} us` : e < 6 ? `${10 ** (e - 3)} ms` : `${10 ** (e - 6)} s`);
 
-/* Latency over the share that was not slower, each further nine as wide as the one before. */
+/* Latency over the share that took at most so long; 90 %, 99 %, 99.9 % .. are equally far apart. */
 function curves(sides, top) {
   const points = sides.flatMap(({ curve }) => curve);
   const nines = (share) => -Math.log10(1 - share);
@@ -52,7 +52,7 @@ function curves(sides, top) {
     parts.push(line(x(share), top, x(share), top + CURVE, "#ddd"));
     parts.push(text(x(share), top + CURVE + 18, `${round(share * 10000) / 100} %`, 'text-anchor="middle"'));
   }
-  parts.push(text(LABEL, top - 8, "latency, and the share of the answers that were not slower"));
+  parts.push(text(LABEL, top - 8, "latency, over the share of the answers that took at most so long"));
   for (const { colour, curve } of sides) {
     const way = curve.map(([v, s]) => `${round(x(s))},${round(y(v))}`).join(" ");
     parts.push(`<polyline fill="none" stroke="${colour}" stroke-width="2" points="${way}"/>`);
@@ -60,7 +60,7 @@ function curves(sides, top) {
   return parts.join("\n");
 }
 
-/** The picture of ROW; "" where there is nothing to show. */
+/** The chart of ROW; "" if there is nothing to show. */
 export function svgOf(row) {
   const sides = Object.entries(row.sides).map(([name, side], i) => ({
     name,

@@ -27,12 +27,12 @@
 struct probe {
     const struct probe_options *options;
     bool (*once)(struct probe *probe);
-    unsigned long n; /* how often it was done */
+    unsigned long n; /* runs so far */
     MYSQL *db[PROBE_SHARDS_MAX];
     MYSQL_STMT *statement[PROBE_SHARDS_MAX];
     struct router *router;
     uint64_t *owner;      /* owned */
-    unsigned char *shard; /* owned: index of the shard of each */
+    unsigned char *shard; /* owned: index of each owner's shard */
     size_t n_owners;
     int fd;
 };
@@ -74,8 +74,8 @@ static bool prepare(struct probe *probe, size_t i, const char *text, char *why,
     return true;
 }
 
-/* Execute with one text; *ROWS counts the rows of the first result set, all are fetched.
- */
+/* Execute with TEXT as the only parameter, and fetch all result sets. *ROWS is the number
+ * of rows in the first one. */
 static bool execute(MYSQL_STMT *statement, char *text, unsigned long len, size_t *rows)
 {
     MYSQL_BIND bind = {.buffer_type = MYSQL_TYPE_STRING, .buffer_length = len};
@@ -154,7 +154,8 @@ static struct router *start_router(const struct probe_options *options,
     return router;
 }
 
-/* Both reads have a router: the bare one only asks it where everybody is, beforehand. */
+/* Both reads have a router. The bare one only asks it beforehand for the owners' shards.
+ */
 static bool find_owners(struct probe *probe, char *why, size_t size)
 {
     char password[128] = "";
@@ -179,7 +180,7 @@ static bool find_owners(struct probe *probe, char *why, size_t size)
         probe->shard[i] =
             (unsigned char)router_owner_shard(probe->router, probe->owner[i]);
         if (probe->shard[i] >= probe->options->n_shards) {
-            explain(why, size, probe->options->owners, "an id that nobody has");
+            explain(why, size, probe->options->owners, "an id that no user has");
             return false;
         }
     }
@@ -259,8 +260,8 @@ static bool once_disk(struct probe *probe)
            fdatasync(probe->fd) == 0;
 }
 
-/* A file with all of its blocks, as a redo log is; without a name, so that it goes with
- * us. */
+/* A file with all of its blocks allocated, like a redo log; without a name, so that it
+ * disappears with the process. */
 static bool begin_disk(struct probe *probe, char *why, size_t size)
 {
     char zeros[RECORD_BYTES * 8] = {0};

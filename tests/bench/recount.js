@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the shards say of the writes that a load was told are done. */
+/* Checks on the shards that the writes acknowledged to a load are there. */
 
 import { readFileSync } from "node:fs";
 import { until } from "../lib/wait.js";
@@ -9,13 +9,13 @@ import { LOADED_VER } from "./dataset.js";
 const HEAD_BYTES = 24;
 const UNKNOWN = 2;
 
-/** Changes of edges so far, over all shards: each takes the next version of its actor. */
+/** Number of changes of edges so far, over all shards: each takes the next version of its user. */
 export async function edgeChanges(cluster) {
   const rows = await cluster.sqlAll(`SELECT CAST(SUM(edge_ver - ${LOADED_VER}) AS SIGNED) AS n FROM user`);
   return rows.reduce((sum, { n }) => sum + n, 0);
 }
 
-/* Target and owner of the rows of each half of an edge. */
+/* The columns with user and target, in each half of an edge. */
 const COLUMNS = {
   favorite: "user_id, video_id AS target",
   liker: "user_id, video_id AS target",
@@ -28,7 +28,7 @@ const changedRows = async (cluster, table) => {
   return new Map(rows.map(({ user_id, target, state }) => [`${user_id} ${target}`, state]));
 };
 
-/** No second half waits any more. */
+/** Waits until no second half is left to deliver. */
 export const settled = (cluster) =>
   until("an empty outbox", async () => (await cluster.rowCounts(["outbox"])).outbox === 0);
 
@@ -39,9 +39,10 @@ export async function added(cluster, tables) {
 }
 
 /**
- * Compare both halves (TABLES) of every edge of SCRIPT with how the generator left its switches; script.pairs are the
- * [user id, target id] of its lines. CHANGES: what edgeChanges() said before. Throws unless at least DONE changes were
- * made and each switch that is known is so on both sides; resolves to the number of changes.
+ * Compare both halves (TABLES) of every edge of SCRIPT with the state in which the generator left its switch;
+ * script.pairs are the [user id, target id] of its lines. CHANGES: what edgeChanges() returned before the load. Throws
+ * unless at least DONE changes were made and both halves are in the switch's state, if that is known; resolves to the
+ * number of changes.
  */
 export async function recountEdges(cluster, tables, script, changes, done) {
   await settled(cluster);

@@ -7,7 +7,7 @@ export const number = (v) => (v >= 100 ? Math.round(v).toLocaleString("en-US") :
 /** "12,345 (12,000 to 12,800)". */
 export const spread = ({ median, low, high }) => `${number(median)} (${number(low)} to ${number(high)})`;
 
-/** Lines of cells: the first of each to the left, the others to the right. */
+/** Rows of cells as aligned lines: the first column to the left, the others to the right. */
 export const columns = (rows) => {
   const width = rows[0].map((_, c) => Math.max(...rows.map((row) => row[c].length)));
   return rows.map((row) => row.map((cell, c) => (c < 1 ? cell.padEnd(width[c]) : cell.padStart(width[c]))).join("  "));
@@ -65,7 +65,7 @@ export function rowText(row) {
   const notes = [
     row.note,
     ...refused.map(
-      ([name, side]) => `${name}: ${side.refused} requests were refused (${side.refusal}) and count nowhere`,
+      ([name, side]) => `${name}: ${side.refused} requests were refused (status_code ${side.refusal}) and are in no figure`,
     ),
   ].filter(Boolean);
   return [title, ...[...loadLines(row), ...valueLines(row), ...notes].map((line) => `  ${line}`)].join("\n");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* What is measured: one entry per row of the table. `run` takes the bench and resolves to {sides, note}: the first
- * side is the figure, the others are what it is compared with, measured by turns in the same run. */
+ * side is the figure, the others are compared with it; all are measured in turn in the same run. */
 
 import { readdirSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -21,13 +21,13 @@ import { Script, background, bareTwin, byTurns, figure, get, load, probe, reside
 const HOT_CONNECTIONS = 256;
 const READ_CONNECTIONS = 64;
 const HELD = 10000;
-const HELD_ROOM = 2000; /* more than are held, since loops do not take the same share */
-/* The largest open loop is a share of what the closed loop reached, at which nobody waits for long. */
+const HELD_ROOM = 2000; /* beyond those held, since the server's loops do not get equal shares */
+/* The rate of the open loop, as a share of what the closed loop reached: no request waits for long. */
 const OPEN_SHARE = 0.7;
 const READ_LINES = 20000;
 const CHATS = 100;
 
-/* ---- What a server does for a run ---- */
+/* ---- What a run costs ---- */
 
 /* CALLs that a server has sent, those of its background threads included. */
 async function callsOf(server) {
@@ -46,7 +46,7 @@ const costsOf = async (bench, server) => ({
   bytes: await bytesOf(server.cluster ?? bench.cluster),
 });
 
-/** load() on SERVER with its CPU, MariaDB's, its CALLs and the bytes between them. */
+/** load() on SERVER, with the CPU times of SERVER and MariaDB, the CALLs and the SQL bytes. */
 export async function onServer(bench, server, options) {
   const before = await costsOf(bench, server);
   const run = await load({ ...bench.window, port: server.port, cpu: bench.cpu(server), ...options });
@@ -54,7 +54,7 @@ export async function onServer(bench, server, options) {
   return { ...run, calls: after.calls - before.calls, db_bytes: after.bytes - before.bytes };
 }
 
-/** WORK with {name: server} of what a write is compared with: the same server without batches, where it has them. */
+/** Calls WORK with {name: server} that writes are compared with: the server without batches, if this version has them. */
 async function withUnbatched(bench, work) {
   if (!bench.batches) return work({});
   const twin = await bench.addServer({ db_batch_max: 1 });
@@ -65,7 +65,7 @@ async function withUnbatched(bench, work) {
   }
 }
 
-/** RUN for the server of another version, where there is one, as a side. */
+/** A side that calls RUN with the server of the other version, if there is one. */
 const onBaseline = (bench, run) => (bench.baseline ? { baseline: () => run(bench.baseline) } : {});
 
 /* ---- Logins beside reads ---- */
@@ -75,7 +75,7 @@ const ACCOUNTS = 50;
 const BESIDE_SHARE = 0.3;
 const BESIDE_CONNECTIONS = 16;
 
-/** The status_code of one login on a connection of its own, with as little work for our process as can be. */
+/** The status_code of one login on a connection of its own, at little cost in this process. */
 const loginOf = (port, i) =>
   new Promise((done, failed) => {
     let text = "";
@@ -92,8 +92,8 @@ const loginOf = (port, i) =>
       );
   });
 
-/* A visitor's feed at 30 % of what a few clients reach, alone and beside 500 logins that begin at once, each of which
- * costs a hash, or is refused because too many wait. */
+/* A visitor's feed at 30 % of the rate that a few clients reach, alone and beside 500 logins that begin at once. Each
+ * login costs a hash, or is refused because too many wait. */
 async function feedBesideLogins(bench) {
   const twin = await bench.addServer({
     rate_login_per_min: 0,
@@ -135,7 +135,7 @@ async function feedBesideLogins(bench) {
       sides,
       note:
         `${rate} pages/s: p99 is ${(crowded / alone).toFixed(2)} times that without logins; ` +
-        `these were answered ${JSON.stringify(answers)}`,
+        `logins by status_code: ${JSON.stringify(answers)}`,
     };
   } finally {
     await twin.stop();
@@ -151,7 +151,7 @@ const commentLine = (token, video) =>
 const messageLine = (token, user) =>
   `POST /douyin/message/action/?token=${token}&to_user_id=${user}&action_type=1&content=good+morning`;
 
-/** A script of edges that are not made yet, of [user number, target id]. */
+/** A script of EDGES that do not exist yet, given as [user number, target id]. */
 function edgeScript(bench, name, line, edges) {
   const script = new Script(
     bench.dir,
@@ -162,7 +162,7 @@ function edgeScript(bench, name, line, edges) {
   return script;
 }
 
-/** Closed loop on the server and its twins, then an open loop that the server bears; edges are counted afterwards. */
+/** A closed loop on the server and its twins, then an open loop that the server sustains; then the edges are counted. */
 async function edges(bench, script, tables, { connections, open = true }) {
   const changes = await edgeChanges(bench.cluster);
   const run =
@@ -209,7 +209,7 @@ function hotFollow(bench) {
   return edges(bench, script, FOLLOWS, { connections: bench.connections(HOT_CONNECTIONS, script), open: false });
 }
 
-/* Every user with a login one video, all videos alike; but for likes that the data set has already. */
+/* Every user likes one video, spread evenly over all videos, without likes that the data set already has. */
 async function spreadLikes(bench) {
   const { data, cluster } = bench;
   const video = (i) => ((i * 7919) % data.videos) + 1;
@@ -227,7 +227,7 @@ async function spreadLikes(bench) {
   return edges(bench, script, LIKES, { connections: bench.connections(HOT_CONNECTIONS, script) });
 }
 
-/** Requests that each add rows to TABLES, so many as TABLES says; those are counted afterwards. */
+/** Requests that each add rows: TABLES is {table: rows}. The rows are counted afterwards. */
 async function additions(bench, script, tables, connections) {
   const before = await added(bench.cluster, Object.keys(tables));
   const sides = await withUnbatched(bench, (twins) =>
@@ -247,7 +247,7 @@ async function additions(bench, script, tables, connections) {
     const more = after[table] - before[table];
     if (more < acknowledged * rows) throw new Error(`${acknowledged} acknowledged, ${more} rows in ${table}`);
   }
-  return { sides, note: `${acknowledged} acknowledged, and there are as many rows on both sides` };
+  return { sides, note: `${acknowledged} acknowledged, and at least as many rows are on both sides` };
 }
 
 const commentLines = ({ data }) => data.newcomers().map((i) => commentLine(data.token(i), data.videoId(2)));
@@ -268,7 +268,7 @@ function chats(bench) {
   return additions(bench, script, { message: 2 }, script.lines.length);
 }
 
-/* One client who waits for each answer, beside the least that two durable writes cost. */
+/* One client that waits for each answer, beside two durable writes and nothing else. */
 async function quietLike(bench) {
   const { data, cluster } = bench;
   const script = edgeScript(
@@ -294,7 +294,7 @@ async function quietLike(bench) {
   return { sides, note: `p50 is ${ratio.toFixed(2)} times that of the bare writes` };
 }
 
-/* Ask URL once a second, which must be refused each time; resolves to a function that stops, and says how often. */
+/* Requests URL once a second, which must be refused each time. Returns a function that stops and says how often. */
 function everySecond(url) {
   const asked = [];
   const ask = () =>
@@ -308,14 +308,14 @@ function everySecond(url) {
   return async () => {
     clearInterval(timer);
     const codes = await Promise.all(asked);
-    if (codes.includes(0)) throw new Error(`what the shards refuse was done: ${codes}`);
+    if (codes.includes(0)) throw new Error(`a request that the shards must refuse was done: ${codes}`);
     return codes.length;
   };
 }
 
 const TRANSACTION = "    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\n";
 
-/* Likes of the video BAD are refused by the shards, and with each all that goes in the same CALL. */
+/* Routines that refuse likes of the video BAD, together with everything else in the same CALL. */
 const refusing = (bad) =>
   [
     ["_favorite_action_batch", `EXISTS (SELECT 1 FROM op AS o WHERE o.target = ${bad})`],
@@ -329,7 +329,7 @@ const refusing = (bad) =>
     ]),
   );
 
-/* One operation a second that spoils its batch. */
+/* One operation a second that makes its batch fail. */
 async function poison(bench) {
   const { data, cluster } = bench;
   const script = edgeScript(
@@ -368,7 +368,7 @@ async function poison(bench) {
   }
 }
 
-/** The shard that has a user or video. */
+/** The name of the shard that has a user or video. */
 async function shardOf(cluster, id) {
   for (const { name } of cluster.shards) {
     const own = await cluster.sql(
@@ -381,9 +381,9 @@ async function shardOf(cluster, id) {
 }
 
 /**
- * A load with SIGKILL for the server and for the shard that has TARGET in the middle, and for another one, if there is
- * one, then COUNT(run): nothing that was acknowledged may be missing. What was under way at the time has no answer, and
- * counts as nobody knows.
+ * A load during which the server, the shard that has TARGET and, if there is one, another shard are killed by SIGKILL.
+ * Then COUNT(run) checks that nothing acknowledged is missing. Requests that were under way get no answer, and their
+ * outcome counts as unknown.
  */
 async function killed(bench, script, connections, target, count) {
   const server = await bench.addServer();
@@ -426,7 +426,7 @@ async function killed(bench, script, connections, target, count) {
   }
 }
 
-const KILLED = "the server, the shard of what all want, and another one killed";
+const KILLED = "the server, the shard of the target and another one were killed";
 
 const pause = (seconds) =>
   new Promise((done) => {
@@ -445,8 +445,8 @@ async function killedEdges(bench, name, line, target, tables) {
   return killed(bench, script, bench.connections(HOT_CONNECTIONS, script), target, async (run) => {
     const made = await recountEdges(cluster, tables, script, changes, run.changed);
     return (
-      `${KILLED}: ${run.right} acknowledged, ${run.lost} without an answer; ${run.changed} were to ` +
-      `change a row, ${made} did; every edge is as it was left (of ${run.switches_unknown} nobody knows)`
+      `${KILLED}: ${run.right} acknowledged, ${run.lost} without an answer; ${run.changed} had to ` +
+      `change a row, ${made} did; every edge is as it was left (${run.switches_unknown} are unknown)`
     );
   });
 }
@@ -458,13 +458,13 @@ async function killedAdditions(bench, name, lines, target, tables) {
     const after = await added(bench.cluster, Object.keys(tables));
     for (const [table, rows] of Object.entries(tables))
       if (after[table] - before[table] < run.right * rows) throw new Error(`acknowledged rows are missing in ${table}`);
-    return `${KILLED}: ${run.right} acknowledged, ${run.lost} without an answer, none is missing`;
+    return `${KILLED}: ${run.right} acknowledged, ${run.lost} without an answer; no acknowledged row is missing`;
   });
 }
 
 /* ---- Reads ---- */
 
-/** Reads with 64 clients, /ping beside them. LINE makes line K. */
+/** Reads by 64 clients, beside /ping. LINE(k) makes line K of the script. */
 async function reads(bench, name, line, array) {
   const lines = Array.from({ length: READ_LINES }, (_, k) => line(k));
   const script = new Script(bench.dir, name, lines);
@@ -486,7 +486,7 @@ function feed(bench) {
   return reads(bench, "feed", (k) => `GET /douyin/feed/?latest_time=${time(k)}`, "video_list:30");
 }
 
-/* Every client has a login of its own; whose pages they look at has no order. */
+/* Every client has a login of its own, and requests pages of users in no particular order. */
 const viewer = (bench, k) =>
   bench.data.token((k % Math.min(bench.connections(READ_CONNECTIONS), bench.data.users)) + 1);
 
@@ -550,7 +550,7 @@ async function ping(bench) {
 
 /* ---- Memory ---- */
 
-/** By how much a process grows when HELD connections are open and have had REQUESTS answers, in MB. */
+/** By how many MB a process grows when HELD connections are open and each has had REQUESTS answers. */
 async function growth(bench, { port, pid }, requests, body) {
   const script = new Script(bench.dir, "held", ["GET /ping"]);
   const before = residentMb(pid);
@@ -567,7 +567,7 @@ async function growth(bench, { port, pid }, requests, body) {
   return grown;
 }
 
-/* Each in a fresh process, since memory that was used once stays with it. */
+/* Each in a fresh process, since a process keeps memory that it has used. */
 async function idle(bench, requests) {
   const ours = [];
   const bare = [];
@@ -586,7 +586,7 @@ async function idle(bench, requests) {
   };
 }
 
-/* What Redis costs those who write: the same likes on a server that writes through, and on one without Redis. */
+/* What Redis costs writes: the same likes on a server that writes through, and on one without Redis. */
 function hotLikeRedis(bench) {
   const { data } = bench;
   const script = edgeScript(
@@ -625,9 +625,9 @@ export const ROWS = [
     target: ">= 15,000/s",
     run: spreadLikes,
   },
-  { name: "hot-comment", what: "comments on one video", unit: "comments/s", target: "printed", run: hotComment },
-  { name: "hot-follow", what: "follow/unfollow of one user", unit: "follows/s", target: "printed", run: hotFollow },
-  { name: "chats", what: "messages in 100 chats", unit: "messages/s", target: "printed", run: chats },
+  { name: "hot-comment", what: "comments on one video", unit: "comments/s", target: "none", run: hotComment },
+  { name: "hot-follow", what: "follow/unfollow of one user", unit: "follows/s", target: "none", run: hotFollow },
+  { name: "chats", what: "messages in 100 chats", unit: "messages/s", target: "none", run: chats },
   {
     name: "kill-like",
     what: "likes on one video, SIGKILL of server and shards in the middle",
@@ -637,14 +637,14 @@ export const ROWS = [
   },
   {
     name: "kill-follow",
-    what: "follows of one user, the same",
+    what: "follows of one user, SIGKILL of server and shards in the middle",
     unit: "follows/s",
     target: "none lost",
     run: (bench) => killedEdges(bench, "kill-follow", followLine, bench.data.userId(2), FOLLOWS),
   },
   {
     name: "kill-comment",
-    what: "comments on one video, the same",
+    what: "comments on one video, SIGKILL of server and shards in the middle",
     unit: "comments/s",
     target: "none lost",
     run: (bench) =>
@@ -652,16 +652,16 @@ export const ROWS = [
   },
   {
     name: "kill-chats",
-    what: "messages in 100 chats, the same",
+    what: "messages in 100 chats, SIGKILL of server and shards in the middle",
     unit: "messages/s",
     target: "none lost",
     run: (bench) => killedAdditions(bench, "kill-chats", chatLines(bench), bench.data.userId(1), { message: 2 }),
   },
   {
     name: "poison",
-    what: "likes on one video, and one operation a second that spoils its batch",
+    what: "likes on one video, and one operation a second that makes its batch fail",
     unit: "likes/s",
-    target: "p99 <= 2 times without",
+    target: "p99 <= 2 times that without",
     run: poison,
   },
   {
@@ -683,7 +683,7 @@ export const ROWS = [
     name: "feed-logins",
     what: "feed page at 30 % of its peak, beside 500 logins at once",
     unit: "pages/s",
-    target: "p99 <= 2 times without",
+    target: "p99 <= 2 times that without",
     run: feedBesideLogins,
   },
   { name: "user", what: "user page, cold", unit: "pages/s", target: ">= 12,000/s", run: userPage },
@@ -692,7 +692,7 @@ export const ROWS = [
     name: "favorites",
     what: "list of 30 liked videos on all shards, cold",
     unit: "lists/s",
-    target: "printed",
+    target: "none",
     run: favorites,
   },
   ...CACHED,
@@ -709,7 +709,7 @@ export const ROWS = [
   },
   {
     name: "idle-fresh",
-    what: "10,000 connections that sent nothing",
+    what: "10,000 connections that have sent nothing",
     unit: "MB",
     target: "<= 100 MB",
     run: (bench) => idle(bench, 0),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Running the load generator and the yardsticks, and what is made of their windows. */
+/* Runs the load generator and the yardsticks, and summarises their windows. */
 
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -13,7 +13,7 @@ const GENERATOR_GRACE_MS = 60000;
 
 const tool = (name) => join(buildDir(), "tests", name);
 
-/** Run one of our programs to its end; resolves to what it printed, rejects unless it ended with 0. */
+/** Run one of our programs to its end; resolves to its output, rejects unless its exit status is 0. */
 export function output(name, args, timeoutMs) {
   return new Promise((done, failed) => {
     const child = spawn(tool(name), args, { stdio: ["ignore", "pipe", "pipe"], timeout: timeoutMs });
@@ -30,7 +30,7 @@ export function output(name, args, timeoutMs) {
   });
 }
 
-/** A program of ours that runs until stop(); `line` is the first that it printed. */
+/** Start one of our programs, which runs until stop(); `line` is the first line of its output. */
 export function background(name, args) {
   const child = spawn(tool(name), args, { stdio: ["pipe", "pipe", "inherit"] });
   const ended = new Promise((done) => {
@@ -64,7 +64,7 @@ export function get(url) {
   });
 }
 
-/** The bare libmicrohttpd with as many loops as the server has, and the answer of URL. */
+/** Start the bare libmicrohttpd with THREADS loops; it sends the answer that URL gives. */
 export async function bareTwin(url, threads) {
   const { fields, body } = await get(url);
   const own = /^(date|connection|content-length)$/i; /* the library writes these itself */
@@ -74,7 +74,7 @@ export async function bareTwin(url, threads) {
   return { port: Number(twin.line), pid: twin.pid, stop: twin.stop, body };
 }
 
-/** A script for the generator below DIR: request lines, and which switches are on. */
+/** A script for the generator, written below DIR: request lines, and which switches are on. */
 export class Script {
   constructor(dir, name, lines, on = () => false) {
     this.lines = lines;
@@ -89,8 +89,8 @@ export class Script {
 }
 
 /**
- * One run of the generator. OPTIONS: port, script, connections, and of rate, warmUp, window, windows, body,
- * array, cpu ({name: [pid]}) what is not the default; LOSSY: requests may stay without an answer. Resolves to its JSON.
+ * One run of the generator. OPTIONS: port, script, connections, and those of rate, warmUp, window, windows, body, array
+ * and cpu ({name: [pid]}) that are not the default; LOSSY: some requests may get no answer. Resolves to its JSON.
  */
 export async function load({ port, script, cpu = {}, lossy = false, ...options }) {
   const names = {
@@ -114,8 +114,8 @@ export async function load({ port, script, cpu = {}, lossy = false, ...options }
 }
 
 /**
- * One run of a yardstick without HTTP (probe.h). OPTIONS: cluster, and of warmUp, window, owners (a file), dir, cpu
- * what it needs. Resolves to JSON like that of load().
+ * One run of a yardstick without HTTP (probe.h). OPTIONS: cluster, and those of warmUp, window, owners (a file), dir and
+ * cpu that it needs. Resolves to JSON like that of load().
  */
 export async function probe(name, { cluster, warmUp, window, owners, dir, cpu = {} }) {
   const { files, shards } = cluster;
@@ -133,11 +133,11 @@ export async function probe(name, { cluster, warmUp, window, owners, dir, cpu = 
   return JSON.parse(await output("benchprobe", args, (warmUp + window) * 1000 + GENERATOR_GRACE_MS));
 }
 
-/** Memory of a process, in MB. */
+/** Resident memory of a process, in MB. */
 export const residentMb = (pid) =>
   Number(/^Rss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))[1]) / 1024;
 
-/** Sorted copy, quantile by linear interpolation. */
+/** Quantile Q of VALUES, by linear interpolation. */
 export function quantile(values, q) {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (sorted.length - 1) * q;
@@ -152,7 +152,7 @@ export function figure(samples) {
   return { median: median(samples), low: quantile(samples, 0.25), high: quantile(samples, 0.75), samples };
 }
 
-/* CALLs of the server and bytes of the shards per request that was answered, where they were counted. */
+/* CALLs of the server and bytes of the shards per right answer, if they were counted. */
 const costPerRequest = (runs) =>
   runs[0].calls === undefined
     ? {}
@@ -161,7 +161,7 @@ const costPerRequest = (runs) =>
         db_bytes: figure(runs.map((run) => run.db_bytes / Math.max(1, run.right))),
       };
 
-/** What the windows of several runs say together. */
+/** The figures of several runs, over all of their windows. */
 export function summary(runs) {
   const windows = runs.flatMap((run) => run.windows);
   const per = (name) => figure(windows.map((w) => (w.cpu_s[name] * 1e6) / Math.max(1, w.answered)));
@@ -186,7 +186,7 @@ export function summary(runs) {
 }
 
 /**
- * Measure several things by turns, so that what else happens on the machine happens to all of them:
+ * Measure several sides in turn, so that other load on the machine affects all of them:
  * SIDES is {name: () => run}; resolves to {name: summary} over ROUNDS rounds.
  */
 export async function byTurns(rounds, sides) {

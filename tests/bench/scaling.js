@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* make bench-scaling: the same rows on 1 to 8 shards, with more data, and with 100 to 10,000 connections; what one
- * request costs in each. Every setting is a run of bench.js with a cluster of its own. */
+/* make bench-scaling: the same rows on 1 to 8 shards, with more data, and with 100 to 10,000 connections; prints
+ * what a request costs in each. Every setting is a run of bench.js with a cluster of its own. */
 
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -80,4 +80,4 @@ const results = [];
 for (const one of runs) results.push({ name: one.name, result: await run(one) });
 const text = table(results).join("\n");
 writeFileSync(join(dir, "scaling.txt"), `${text}\n`);
-console.log(`\n${text}\n\nin ${dir}: scaling.txt, and all of each run`);
+console.log(`\n${text}\n\nin ${dir}: scaling.txt, and the whole result of each run`);

@@ -13,7 +13,7 @@
 #define FILE_MAX (1u << 30)
 #define MAGIC    UINT64_C(0x6473626e63683031)
 
-/* What a file of states begins with; one byte per line follows. */
+/* The header of a file of states; one byte per line follows. */
 struct states_head {
     uint64_t magic, n, next;
 };
@@ -44,7 +44,7 @@ static size_t count_lines(const char *text)
     return n;
 }
 
-/* True when all lines can be sent. */
+/* True: all lines can be sent. */
 static bool split_lines(struct script *script)
 {
     char *text = script->text;
@@ -136,7 +136,7 @@ bool script_save_states(const struct script *script, const char *path, size_t ne
 
 size_t script_first(const struct script *script, size_t c, size_t n)
 {
-    /* A multiple of N, so that the lines of C are the same whatever comes first. */
+    /* A multiple of N, so that C has the same lines whichever one is first. */
     size_t line = script->first / n * n + c;
 
     return line < script->n ? line : c % script->n;

@@ -410,7 +410,7 @@ describe("shardctl", () => {
   test("promotes and demotes a user by name or id, and shows progress", async () => {
     const dry = await run("promote", star.name, "--dry-run");
     assert.deepEqual([dry.status, dry.err], [0, ""]);
-    assert.match(dry.out, new RegExp(`^user ${star.id} of ${home}: slot ${shared} -> one of his own\n$`));
+    assert.match(dry.out, new RegExp(`^user ${star.id} of ${home}: slot ${shared} -> one of their own\n$`));
     assert.equal((await run("promote", star.name)).status, 2, "nobody confirmed");
     const mover = Mover.start(cluster);
     const up = await run("promote", star.name, "--yes");

@@ -366,7 +366,7 @@ static void test_deadline_is_kept(void **unused)
 
 /* However little memory a request has: what is refused was not done. With too little,
  * the answer, which is longer than the request, cannot be read. */
-static void test_large_answer_is_no_refusal(void **unused)
+static void test_large_answer_is_not_a_refusal(void **unused)
 {
     (void)unused;
     unsigned n_done = 0, n_unknown = 0;
@@ -779,7 +779,7 @@ int main(void)
         cmocka_unit_test(test_deleted_files_are_a_job),
         cmocka_unit_test(test_feed_covers_all_shards),
         cmocka_unit_test(test_deadline_is_kept),
-        cmocka_unit_test(test_large_answer_is_no_refusal),
+        cmocka_unit_test(test_large_answer_is_not_a_refusal),
         cmocka_unit_test(test_silent_write_is_killed_and_repeated),
         cmocka_unit_test(test_pool_is_bounded_and_fair),
         cmocka_unit_test(test_frozen_shard_fails_fast_and_alone),

@@ -7,11 +7,11 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 
-/* As an ES module it is read twice, which takes half a second of the processor. */
+/* Imported as an ES module it is parsed twice, which takes half a second of CPU time. */
 const { chromium } = createRequire(import.meta.url)("playwright-core");
 
-/* The one without windows, where it is installed: the whole one takes twice as much of the processor for the
- * same pages. */
+/* The headless shell, if it is installed: the whole browser takes twice as much CPU time for the same
+ * pages. */
 const CHROMIUM = ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium"].find((path) => existsSync(path));
 
 export const LAYOUTS = {
@@ -19,7 +19,7 @@ export const LAYOUTS = {
   desktop: { viewport: { width: 1440, height: 900 } },
 };
 
-/* When the first clip played, and what the browser calls the largest paint, in ms since the page was opened. */
+/* Records when the first clip played and the largest contentful paint, in ms since the page was opened. */
 const WATCH = () => {
   globalThis.seen = { playing: undefined, paint: undefined };
   document.addEventListener(
@@ -39,7 +39,7 @@ export class People {
   #contexts = [];
   complaints = [];
 
-  /** A browser for the pages of the service at URL, which may be told later, in the shape of LAYOUT ("phone" or
+  /** A browser for the pages of the service at URL, which may be set later, with LAYOUT ("phone" or
    * "desktop"). */
   static async at(url, layout) {
     const people = new People();
@@ -52,7 +52,7 @@ export class People {
     return people;
   }
 
-  /** Somebody new, on the page. OPTIONS are those of a context; QUIET: complaints are expected. */
+  /** A new user, on the page. OPTIONS are those of a context; QUIET: errors are expected, and not recorded. */
   async somebody({ quiet = false, path = "/", ...options } = {}) {
     const context = await this.#browser.newContext({
       locale: "en-US",
@@ -79,7 +79,7 @@ export class People {
     if (new URL(url).origin !== this.url) this.complaints.push(`a request to another host: ${url}`);
   }
 
-  /** No page has complained. */
+  /** Asserts that no page reported an error or sent a request to another host. */
   assertQuiet() {
     assert.deepEqual(this.complaints, []);
   }
@@ -113,7 +113,7 @@ export const openSettings = (page, layout) =>
     .getByRole("button", { name: "Settings" })
     .click();
 
-/** Fill in the dialog that asks for an account: a new one. */
+/** Sign up in the dialog that asks for an account. */
 export async function signUp(page, name, password = "a-password") {
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("button", { name: "Sign up" }).click();

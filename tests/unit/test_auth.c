@@ -373,7 +373,7 @@ static void test_cache_bound(void **state)
     session_cache_free(&cache);
 }
 
-static void test_cache_of_none(void **state)
+static void test_cache_of_size_zero(void **state)
 {
     struct session_cache *cache = session_cache_new(0);
     struct session_ticket ticket;
@@ -407,7 +407,7 @@ int main(void)
         cmocka_unit_test(test_cache_basics),
         cmocka_unit_test(test_cache_tickets),
         cmocka_unit_test(test_cache_bound),
-        cmocka_unit_test(test_cache_of_none),
+        cmocka_unit_test(test_cache_of_size_zero),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,7 +77,7 @@ static void test_a_number_below_what_is_remembered(void **state)
     assert_true(beat_admit(&shards[1], 0, false, &err));
 }
 
-static void test_one_that_may_lose_writes_is_not_remembered(void **state)
+static void test_exempt_shard_is_not_remembered(void **state)
 {
     struct errmsg err;
 
@@ -87,7 +87,7 @@ static void test_one_that_may_lose_writes_is_not_remembered(void **state)
     assert_true(beat_admit(&shards[0], 19, false, &err));
 }
 
-static void test_what_a_shard_is_told(void **state)
+static void test_numbers_told_to_a_shard(void **state)
 {
     const struct row rows[] = {{"a", 50, 1, 0}, {"b", 7, 0, 0}, {"elsewhere", 9, 0, 0}};
     struct beats beats;
@@ -117,7 +117,7 @@ static void test_what_a_shard_is_told(void **state)
     buf_clear(&beats.json);
 }
 
-static void test_what_cannot_be_read(void **state)
+static void test_unreadable_answer(void **state)
 {
     const struct row rows[] = {{"a", 50, 1, 0}};
     struct dbresult answer = answer_of(rows, 1);
@@ -165,10 +165,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_a_number_below_what_is_remembered, set_up),
-        cmocka_unit_test_setup(test_one_that_may_lose_writes_is_not_remembered, set_up),
+        cmocka_unit_test_setup(test_exempt_shard_is_not_remembered, set_up),
         cmocka_unit_test_setup(test_a_new_shard_under_an_old_name, set_up),
-        cmocka_unit_test_setup(test_what_a_shard_is_told, set_up),
-        cmocka_unit_test_setup(test_what_cannot_be_read, set_up),
+        cmocka_unit_test_setup(test_numbers_told_to_a_shard, set_up),
+        cmocka_unit_test_setup(test_unreadable_answer, set_up),
     };
 
     return cmocka_run_group_tests_name("beat", tests, NULL, NULL);

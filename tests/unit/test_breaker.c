@@ -48,7 +48,7 @@ static int64_t opened_for(struct breaker *breaker)
     return breaker_due_ms(breaker) - now_ms;
 }
 
-static void test_what_breaks_again_is_tried_less_often(void **unused)
+static void test_repeated_failure_is_tried_less_often(void **unused)
 {
     (void)unused;
     struct breaker breaker;
@@ -91,7 +91,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open_and_closed),
-        cmocka_unit_test(test_what_breaks_again_is_tried_less_often),
+        cmocka_unit_test(test_repeated_failure_is_tried_less_often),
         cmocka_unit_test(test_several_failures_in_a_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

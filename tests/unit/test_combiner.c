@@ -17,7 +17,7 @@
 
 #include "tests/unit/wish.h"
 
-static void test_alone_it_goes_at_once(void **state)
+static void test_single_ticket_goes_at_once(void **state)
 {
     struct wish w;
     struct batch batch;
@@ -68,7 +68,7 @@ static void jam_end(struct jam *jam, size_t i)
     wish_free(&jam->first[i]);
 }
 
-static void test_those_who_wait_go_together(void **state)
+static void test_waiting_tickets_go_together(void **state)
 {
     struct jam *jam = calloc(1, sizeof *jam);
     struct batch batch;
@@ -241,7 +241,7 @@ static void test_the_oldest_leaves(void **state)
     lead_alone(&s.later[1]);
 }
 
-static void test_who_waits_too_long_leaves(void **state)
+static void test_expired_ticket_leaves(void **state)
 {
     struct jam *jam = calloc(1, sizeof *jam);
 
@@ -263,7 +263,7 @@ static void test_who_waits_too_long_leaves(void **state)
 }
 
 /* A ticket with a near deadline does not shorten the deadlines of others. */
-static void test_who_is_in_a_hurry_goes_alone(void **state)
+static void test_near_deadline_goes_alone(void **state)
 {
     struct jam *jam = calloc(1, sizeof *jam);
     struct batch batch;
@@ -289,7 +289,7 @@ static void test_who_is_in_a_hurry_goes_alone(void **state)
 
 /* Tickets with time to find out the outcome of a lost CALL do not share one with a
  * ticket that has none. */
-static void test_who_cannot_settle_goes_apart(void **state)
+static void test_without_time_to_settle_goes_alone(void **state)
 {
     struct jam *jam = calloc(1, sizeof *jam);
     struct batch batch;
@@ -314,7 +314,7 @@ static void test_who_cannot_settle_goes_apart(void **state)
 
 /* A batch is refused, and one of its members is past its deadline by then: that one
  * does not wait for the next attempt. */
-static void test_whose_time_is_over_is_not_asked_again(void **state)
+static void test_expired_ticket_is_not_retried(void **state)
 {
     const struct call_report refused = {
         .lent = OUTCOME_OK, .status = DB_REFUSED, .refusal = OUTCOME_BADARG};
@@ -400,7 +400,7 @@ static void test_one_slot_leaves_places_to_others(void **state)
     free(jam);
 }
 
-static void test_what_is_wrong_is_found_by_halving(void **state)
+static void test_bad_ticket_is_found_by_halving(void **state)
 {
     for (size_t bad = 0; bad < BATCH; bad++) {
         struct jam *jam = calloc(1, sizeof *jam);
@@ -429,7 +429,7 @@ static void test_what_is_wrong_is_found_by_halving(void **state)
 }
 
 /* The combiner does not repeat what may have been done: it tells all members. */
-static void test_an_unknown_outcome_is_everybodys(void **state)
+static void test_unknown_outcome_goes_to_all_members(void **state)
 {
     const struct call_report lost = {
         .lent = OUTCOME_OK, .status = DB_UNKNOWN, .is_over = true, .detail = "lost"};
@@ -580,7 +580,7 @@ static void await_asleep(struct waiter *waiter)
 
 /* A ticket that was taken along, and is put back when the batch is halved, must wake
  * up and lead if the CALL of the others is slow. */
-static void test_who_is_put_back_looks_for_a_lead(void **state)
+static void test_ticket_put_back_can_lead(void **state)
 {
     const struct call_report refused = {
         .lent = OUTCOME_OK, .status = DB_REFUSED, .refusal = OUTCOME_BADARG};
@@ -622,7 +622,7 @@ static void test_who_is_put_back_looks_for_a_lead(void **state)
 
 /* Finding out the outcome of a lost CALL takes time that some of its members do not
  * have. */
-static void test_whose_time_is_over_is_told_at_once(void **state)
+static void test_expired_ticket_is_told_at_once(void **state)
 {
     struct call_report lost = {.lent = OUTCOME_OK, .status = DB_UNKNOWN, .is_late = true};
     struct jam *jam = calloc(1, sizeof *jam);
@@ -652,7 +652,7 @@ static void test_whose_time_is_over_is_told_at_once(void **state)
 
 /* A leader that gets no connection has not taken others along yet, so only it gives
  * up. */
-static void test_who_gives_up_does_so_alone(void **state)
+static void test_only_the_leader_gives_up(void **state)
 {
     const struct call_report none = {.lent = OUTCOME_BUSY, .detail = "no connection"};
     struct jam *jam = calloc(1, sizeof *jam);
@@ -706,25 +706,25 @@ static void test_lanes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH(test_alone_it_goes_at_once),
-        WITH(test_those_who_wait_go_together),
+        WITH(test_single_ticket_goes_at_once),
+        WITH(test_waiting_tickets_go_together),
         WITH(test_a_batch_and_the_queue_are_bounded),
         WITH(test_one_edge_one_after_the_other),
         WITH(test_nobody_overtakes_the_oldest),
         WITH(test_the_oldest_leaves),
-        WITH(test_who_waits_too_long_leaves),
-        WITH(test_who_is_in_a_hurry_goes_alone),
-        WITH(test_who_cannot_settle_goes_apart),
-        WITH(test_whose_time_is_over_is_not_asked_again),
-        WITH(test_what_is_wrong_is_found_by_halving),
-        WITH(test_an_unknown_outcome_is_everybodys),
+        WITH(test_expired_ticket_leaves),
+        WITH(test_near_deadline_goes_alone),
+        WITH(test_without_time_to_settle_goes_alone),
+        WITH(test_expired_ticket_is_not_retried),
+        WITH(test_bad_ticket_is_found_by_halving),
+        WITH(test_unknown_outcome_goes_to_all_members),
         WITH(test_a_restless_slot_keeps_to_itself),
         WITH_PATIENT(test_one_call_at_a_time),
         WITH_SOON(test_nobody_waits_for_a_slow_call),
-        WITH_SOON(test_who_is_put_back_looks_for_a_lead),
+        WITH_SOON(test_ticket_put_back_can_lead),
         WITH(test_one_slot_leaves_places_to_others),
-        WITH(test_whose_time_is_over_is_told_at_once),
-        WITH(test_who_gives_up_does_so_alone),
+        WITH(test_expired_ticket_is_told_at_once),
+        WITH(test_only_the_leader_gives_up),
         WITH(test_lanes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -381,7 +381,7 @@ static void test_bad_settings(void **state)
     check_bad_files(*state, files, ARRAY_LEN(files));
 }
 
-static void test_files_that_are_none(void **state)
+static void test_missing_and_irregular_files(void **state)
 {
     struct fixture *fix = *state;
     struct errmsg err;
@@ -549,7 +549,7 @@ static void test_check_files(void **state)
 }
 
 /* The messages about the file: each line begins with the place of the mistake. */
-static void test_all_mistakes_are_told(void **state)
+static void test_all_mistakes_are_reported(void **state)
 {
     static const char *const more = "listen_prot = 1;\n"            /* 10 */
                                     "feed_limit = 5000000;\n"       /* 11 */
@@ -608,7 +608,7 @@ static void test_all_mistakes_are_told(void **state)
     write_text(fix->password, "secret\n");
 }
 
-static void test_an_unreadable_file_is_all_that_is_told(void **state)
+static void test_only_the_unreadable_file_is_reported(void **state)
 {
     struct fixture *fix = *state;
     char *argv[] = {(char *)(uintptr_t) "doushard", (char *)(uintptr_t) "--config",
@@ -869,13 +869,13 @@ int main(void)
         WITH_FILES(test_layers),
         WITH_FILES(test_bad_files),
         WITH_FILES(test_bad_settings),
-        WITH_FILES(test_files_that_are_none),
+        WITH_FILES(test_missing_and_irregular_files),
         WITH_FILES(test_bad_values),
         cmocka_unit_test(test_modes),
         WITH_FILES(test_secrets),
         WITH_FILES(test_check_files),
-        WITH_FILES(test_all_mistakes_are_told),
-        WITH_FILES(test_an_unreadable_file_is_all_that_is_told),
+        WITH_FILES(test_all_mistakes_are_reported),
+        WITH_FILES(test_only_the_unreadable_file_is_reported),
         WITH_FILES(test_check_words),
         WITH_FILES(test_check_files_names_the_culprit),
         WITH_FILES(test_reload),

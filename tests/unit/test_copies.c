@@ -100,7 +100,7 @@ static void test_time_ends_it(void **state)
     assert_string_equal(there(&KEY), "one");
 }
 
-static void test_nothing_is_not_written_over(void **state)
+static void test_write_without_fetch_drops_empty_copy(void **state)
 {
     (void)state;
     put(&KEY, 0, "", copies_ticket(copies));
@@ -140,7 +140,7 @@ static void test_marker_removes_what_is_older(void **state)
     assert_null(there(&KEY));
 }
 
-static void test_remembers_what_others_were_told_in_vain(void **state)
+static void test_remembers_newer_version_without_a_copy(void **state)
 {
     (void)state;
     const struct copy newer = {.ver = 7, .until_ms = clock_mono_ms() + LONG_MS};
@@ -168,7 +168,7 @@ static void test_remembers_what_others_were_told_in_vain(void **state)
 }
 
 /* A copy that is stored later expires earlier, and the known version stays. */
-static void test_what_is_known_outlives_a_copy(void **state)
+static void test_known_version_outlives_a_copy(void **state)
 {
     (void)state;
     const struct copy newer = {.ver = 7, .until_ms = clock_mono_ms() + LONG_MS};
@@ -245,7 +245,7 @@ static void test_versions_are_not_crowded_out(void **state)
     copies_free(&none);
 }
 
-static void test_one_asks_for_all(void **state)
+static void test_one_thread_asks_for_all(void **state)
 {
     (void)state;
     struct flight flight = {.key = KEY};
@@ -275,16 +275,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_newer_replaces_older, begin, end),
         cmocka_unit_test_setup_teardown(test_time_ends_it, begin, end),
-        cmocka_unit_test_setup_teardown(test_nothing_is_not_written_over, begin, end),
+        cmocka_unit_test_setup_teardown(test_write_without_fetch_drops_empty_copy, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(test_write_is_never_hidden, begin, end),
         cmocka_unit_test_setup_teardown(test_marker_removes_what_is_older, begin, end),
-        cmocka_unit_test_setup_teardown(test_remembers_what_others_were_told_in_vain,
+        cmocka_unit_test_setup_teardown(test_remembers_newer_version_without_a_copy,
                                         begin, end),
-        cmocka_unit_test_setup_teardown(test_what_is_known_outlives_a_copy, begin, end),
+        cmocka_unit_test_setup_teardown(test_known_version_outlives_a_copy, begin, end),
         cmocka_unit_test_setup_teardown(test_ranges, begin, end),
         cmocka_unit_test_setup_teardown(test_memory_is_bounded, begin, end),
         cmocka_unit_test_setup_teardown(test_versions_are_not_crowded_out, begin, end),
-        cmocka_unit_test_setup_teardown(test_one_asks_for_all, begin, end),
+        cmocka_unit_test_setup_teardown(test_one_thread_asks_for_all, begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

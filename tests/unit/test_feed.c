@@ -454,7 +454,7 @@ static void slot_arrives(void)
     world.read[3] = ++world.gen[3];
 }
 
-static void test_an_own_slot_that_just_moves(void **state)
+static void test_own_slot_that_is_moving(void **state)
 {
     (void)state;
     make_world(4);
@@ -618,7 +618,7 @@ int main(void)
         cmocka_unit_test(test_an_unknown_generation_costs_one_map),
         cmocka_unit_test(test_fences_that_change_twice),
         cmocka_unit_test(test_an_own_slot_that_nobody_covers),
-        cmocka_unit_test(test_an_own_slot_that_just_moves),
+        cmocka_unit_test(test_own_slot_that_is_moving),
         cmocka_unit_test(test_a_slot_in_dispute),
         cmocka_unit_test(test_shards_that_are_down),
         cmocka_unit_test(test_a_video_that_vanishes),

@@ -498,7 +498,7 @@ static void test_login_throttled(void **state)
 }
 
 /* An attempt that could not be compared is not a failed login. */
-static void test_login_unknown_is_no_failure(void **state)
+static void test_unknown_login_is_not_a_failure(void **state)
 {
     (void)state;
     (void)make_alice();
@@ -642,7 +642,7 @@ static void test_busy(void **state)
 
 /* A request that waits for its turn gives up while there is still time to do
  * something: otherwise a queue that is never empty would start every hash too late. */
-static void test_no_turn_too_late(void **state)
+static void test_no_hash_starts_too_late(void **state)
 {
     struct errmsg err;
     atomic_bool done;
@@ -876,12 +876,12 @@ int main(void)
         IN_WORLD(test_login_overtaken_by_change),
         IN_WORLD(test_login_overtaken_by_rehash),
         IN_WORLD(test_login_throttled),
-        IN_WORLD(test_login_unknown_is_no_failure),
+        IN_WORLD(test_unknown_login_is_not_a_failure),
         IN_WORLD(test_login_where_registered),
         IN_WORLD(test_login_behind_proxy),
         IN_WORLD(test_other_doors_throttled),
         IN_WORLD(test_busy),
-        IN_WORLD(test_no_turn_too_late),
+        IN_WORLD(test_no_hash_starts_too_late),
         IN_WORLD(test_logout),
         IN_WORLD(test_logout_refused),
         IN_WORLD(test_password),

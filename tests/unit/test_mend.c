@@ -63,7 +63,7 @@ static struct mend judge(enum audit_part part, enum audit_fault fault, uint64_t 
     return mend_for(NULL, RESTORED, &difference);
 }
 
-static void test_what_helps(void **state)
+static void test_mend_for_each_fault(void **state)
 {
     static const struct {
         enum audit_part part;
@@ -100,7 +100,7 @@ static void test_what_helps(void **state)
     }
 }
 
-static void test_who_is_asked(void **state)
+static void test_call_for_each_fault(void **state)
 {
     static const struct {
         enum audit_part part;
@@ -147,8 +147,8 @@ static void test_who_is_asked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_helps),
-        cmocka_unit_test(test_who_is_asked),
+        cmocka_unit_test(test_mend_for_each_fault),
+        cmocka_unit_test(test_call_for_each_fault),
     };
 
     return cmocka_run_group_tests_name("mend", tests, NULL, NULL);

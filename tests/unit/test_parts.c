@@ -22,7 +22,7 @@ static const struct dbresult row = {.columns = columns,
                                     .n_rows = 1,
                                     .values = values};
 
-static void test_there_and_back(void **state)
+static void test_written_part_is_read_back(void **state)
 {
     (void)state;
     struct part part;
@@ -40,7 +40,7 @@ static void test_there_and_back(void **state)
     assert_int_equal(card.published_at_ms, 1000);
 }
 
-static void test_what_is_none(void **state)
+static void test_damaged_parts_are_refused(void **state)
 {
     (void)state;
     struct part part;
@@ -73,8 +73,8 @@ static void test_gone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_there_and_back),
-        cmocka_unit_test(test_what_is_none),
+        cmocka_unit_test(test_written_part_is_read_back),
+        cmocka_unit_test(test_damaged_parts_are_refused),
         cmocka_unit_test(test_gone),
     };
 

@@ -354,7 +354,7 @@ static void test_weights(void **state)
     plan_release(&plan);
 }
 
-static void test_drained_to_the_last(void **state)
+static void test_drain_moves_every_slot(void **state)
 {
     (void)state;
     struct plan plan;
@@ -471,7 +471,7 @@ static void test_a_giant_is_left_alone(void **state)
     plan_release(&plan);
 }
 
-static void test_what_is_on_its_way(void **state)
+static void test_moving_slots_count_at_the_taker(void **state)
 {
     (void)state;
     struct plan plan;
@@ -587,7 +587,7 @@ static bool judges(size_t slot, size_t taker, size_t slot2, size_t taker2)
     return judge(&plan);
 }
 
-static void test_the_judge_finds_mistakes(void **state)
+static void test_judge_finds_mistakes(void **state)
 {
     (void)state;
 
@@ -861,14 +861,14 @@ int main(void)
         cmocka_unit_test(test_load_for_few_bytes),
         cmocka_unit_test(test_a_new_shard_gets_its_share),
         cmocka_unit_test(test_weights),
-        cmocka_unit_test(test_drained_to_the_last),
+        cmocka_unit_test(test_drain_moves_every_slot),
         cmocka_unit_test(test_a_paused_shard_is_left_alone),
         cmocka_unit_test(test_capacities),
         cmocka_unit_test(test_a_giant_is_left_alone),
-        cmocka_unit_test(test_what_is_on_its_way),
+        cmocka_unit_test(test_moving_slots_count_at_the_taker),
         cmocka_unit_test(test_no_more_than_asked_for),
         cmocka_unit_test(test_bad_input),
-        cmocka_unit_test(test_the_judge_finds_mistakes),
+        cmocka_unit_test(test_judge_finds_mistakes),
         cmocka_unit_test(test_random_fleets),
         cmocka_unit_test(test_easy_fleets_reach_the_goal),
         cmocka_unit_test(test_few_at_once),

@@ -76,7 +76,7 @@ static void test_below_the_floor_nothing_needs_to_be_done(void **state)
     plan_release(&plan);
 }
 
-static void test_a_floor_is_no_reason_to_stay(void **state)
+static void test_floor_does_not_stop_a_drain(void **state)
 {
     (void)state;
     struct plan plan;
@@ -122,7 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_below_the_floor_nothing_needs_to_be_done),
-        cmocka_unit_test(test_a_floor_is_no_reason_to_stay),
+        cmocka_unit_test(test_floor_does_not_stop_a_drain),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

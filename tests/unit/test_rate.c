@@ -150,7 +150,7 @@ static void test_rule_changes(void **state)
 
 /* ---- The table ---- */
 
-static void test_who_and_what(void **state)
+static void test_users_and_actions_count_apart(void **state)
 {
     const struct gcra rule = gcra_evenly(1, HOUR_MS);
 
@@ -251,7 +251,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FRESH(test_evenly),       FRESH(test_in_the_long_run),
         FRESH(test_at_most),      FRESH(test_extremes),
-        FRESH(test_rule_changes), FRESH(test_who_and_what),
+        FRESH(test_rule_changes), FRESH(test_users_and_actions_count_apart),
         FRESH(test_give),         FRESH(test_full),
         FRESH(test_threads),      cmocka_unit_test(test_routes),
     };

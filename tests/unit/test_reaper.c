@@ -135,7 +135,7 @@ static void test_others_go_on(void **state)
 
 /* The client is told that no more data will come, and what it still sends is read
  * until it closes its side. */
-static void test_what_comes_is_taken(void **state)
+static void test_input_is_read_until_close(void **state)
 {
     static char data[100000];
     struct pollfd poll_fd = {.events = POLLIN};
@@ -160,7 +160,7 @@ static void test_what_comes_is_taken(void **state)
 
 /* One that has closed makes room for another at once; those above the limit are not
  * kept. */
-static void test_so_many(void **state)
+static void test_number_is_limited(void **state)
 {
     unsigned n_before = n_open_files();
     int clients[600];
@@ -183,7 +183,7 @@ static void test_so_many(void **state)
 }
 
 /* Those that still linger at the end are closed, whether they were read or not. */
-static void test_none_is_left_open(void **state)
+static void test_connections_are_closed_at_the_end(void **state)
 {
     unsigned n_before = n_open_files();
     int first[2];
@@ -211,9 +211,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH(test_others_go_on),
-        WITH(test_what_comes_is_taken),
-        WITH(test_so_many),
-        WITH(test_none_is_left_open),
+        WITH(test_input_is_read_until_close),
+        WITH(test_number_is_limited),
+        WITH(test_connections_are_closed_at_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,7 +86,7 @@ static void test_sums(void **state)
     slotload_end(&none);
 }
 
-static void test_what_does_not_fit_is_left(void **state)
+static void test_slots_that_do_not_fit_are_left(void **state)
 {
     (void)state;
     struct slotload *load = slotload_new();
@@ -177,7 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums),
-        cmocka_unit_test(test_what_does_not_fit_is_left),
+        cmocka_unit_test(test_slots_that_do_not_fit_are_left),
         cmocka_unit_test(test_the_heaviest_are_found),
         cmocka_unit_test(test_places_change_hands),
     };

@@ -130,7 +130,7 @@ static void test_two_claims_are_a_dispute(void **state)
     assert_place(map, 4, 2, false);
 }
 
-static void test_hearsay_is_no_claim(void **state)
+static void test_hearsay_is_not_a_claim(void **state)
 {
     struct slotmap *map = *state;
 
@@ -162,7 +162,7 @@ static void test_a_stopped_claim_is_a_dispute(void **state)
     assert_place(map, 4, 1, false);
 }
 
-static void test_what_is_far_above_a_claim_is_not_believed(void **state)
+static void test_epoch_far_above_a_claim_is_refused(void **state)
 {
     struct slotmap *map = *state;
 
@@ -278,11 +278,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bounds, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_two_claims_are_a_dispute, make_map,
                                         free_map),
-        cmocka_unit_test_setup_teardown(test_hearsay_is_no_claim, make_map, free_map),
+        cmocka_unit_test_setup_teardown(test_hearsay_is_not_a_claim, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_a_stopped_claim_is_a_dispute, make_map,
                                         free_map),
-        cmocka_unit_test_setup_teardown(test_what_is_far_above_a_claim_is_not_believed,
-                                        make_map, free_map),
+        cmocka_unit_test_setup_teardown(test_epoch_far_above_a_claim_is_refused, make_map,
+                                        free_map),
         cmocka_unit_test_setup_teardown(test_an_own_slot_is_left, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_count, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_homes, make_map, free_map),

@@ -360,7 +360,7 @@ static void test_address_at_many_accounts(void **state)
 }
 
 /* A right password does not count. */
-static void test_right_is_free(void **state)
+static void test_right_passwords_do_not_count(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 5000; i++) {
@@ -476,7 +476,7 @@ int main(void)
         WITH(test_owner_is_let_in),
         WITH(test_known_address_is_slowed),
         WITH(test_address_at_many_accounts),
-        WITH(test_right_is_free),
+        WITH(test_right_passwords_do_not_count),
         WITH(test_off),
         WITH(test_flood),
         WITH(test_threads),

@@ -369,7 +369,7 @@ static void test_room_on_disk(void **state)
 }
 
 /* Of the two disks, the one with less free space decides. */
-static void test_room_where_less_is(void **state)
+static void test_fuller_disk_decides(void **state)
 {
     struct fixture *fixture = *state;
     struct upload_room room = {.has_place = false};
@@ -394,7 +394,7 @@ static void test_room_where_less_is(void **state)
 }
 
 /* What an upload has written is visible as used space: it is not counted twice. */
-static void test_room_that_is_written(void **state)
+static void test_written_bytes_count_once(void **state)
 {
     static char block[1 << 20];
     struct fixture *fixture = *state;
@@ -464,8 +464,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
         cmocka_unit_test(test_bad_directory),
         cmocka_unit_test_setup_teardown(test_room_on_disk, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_room_where_less_is, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_room_that_is_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fuller_disk_decides, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_written_bytes_count_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_spool, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,7 +219,7 @@ static void run_polite(struct work *job)
 }
 
 /* Workers with the option nice run at that priority, and no other thread does. */
-static void test_gives_way(void **state)
+static void test_nice_workers_have_lower_priority(void **state)
 {
     const struct workers_options options = {
         .n_min = 1, .n_max = 1, .queue_max = 1, .idle_ms = 60000, .nice = 10};
@@ -241,7 +241,7 @@ int main(void)
         cmocka_unit_test(test_grows_and_refuses),
         cmocka_unit_test(test_shrinks),
         cmocka_unit_test(test_storm),
-        cmocka_unit_test(test_gives_way),
+        cmocka_unit_test(test_nice_workers_have_lower_priority),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

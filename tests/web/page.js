@@ -9,7 +9,7 @@ import { access } from "./access.js";
 import { story } from "./story.js";
 import { trouble } from "./trouble.js";
 
-/** All that is tested in LAYOUT, or without WHOLE what fits into half a minute. */
+/** All tests in LAYOUT; without WHOLE, those that fit into half a minute. */
 export async function pageTests(layout, { whole }) {
   const [cluster, people] = await Promise.all([
     Cluster.up({ shards: 2, options: UPLOADS }),

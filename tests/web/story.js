@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What two people do with the page, from the first look to a chat. */
+/* What two users do with the page, from the first visit to a chat. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,14 +10,14 @@ import { jpeg, uniqueClip } from "../lib/media.js";
 import { until } from "../lib/wait.js";
 import { assertLight } from "./weight.js";
 
-/* What would show if users' texts were taken for markup. */
+/* Texts that would do harm if the page took them for markup. */
 const TITLE = `<b>Bären</b> & 熊 "bears" ${"<img src=x onerror=alert(1)>"}`;
 const COMMENT = "<script>alert(1)</script> 好看！";
 
-/* Not every link to NAME: the place that one leaves has some, too. */
+/* Only friends: the view that is being left may have other links to NAME. */
 const friend = (page, name) => page.locator("a.friend", { hasText: name });
 
-/* The place of the navigation that one is at, or came from. */
+/* The entry of the navigation that is marked as the current one. */
 const lit = (page) => page.getByRole("navigation", { name: "Main" }).locator("[aria-current]");
 
 const liked = (page) => shown(page).getByRole("button", { name: /^Like/ });
@@ -46,7 +46,7 @@ export function story(people, { api, layout }) {
     return api.publish(token, uniqueClip(16), title);
   }
 
-  test("a visitor of an empty service is told so, signs up and publishes a clip", async () => {
+  test("a visitor is told that the service is empty, signs up and publishes a clip", async () => {
     annas = await people.somebody();
     await annas.getByText("Nothing here yet").waitFor();
     await nav(annas, "Post");
@@ -60,14 +60,14 @@ export function story(people, { api, layout }) {
     await annas.getByRole("button", { name: "Post", exact: true }).click();
     await annas.getByText("Log in to post a clip.").waitFor();
     await signUp(annas, anna);
-    /* What was begun goes on. */
+    /* Posting goes on where it was interrupted. */
     await annas.getByRole("heading", { name: anna }).waitFor();
     await annas.getByRole("link", { name: `Play ${TITLE}` }).waitFor();
     const [{ title }] = (await api.feed()).video_list;
     assert.equal(title, TITLE);
   });
 
-  test("it plays: in the feed and from the profile", async () => {
+  test("the clip plays from the profile and in the feed", async () => {
     await annas.getByRole("link", { name: `Play ${TITLE}` }).click();
     await plays(annas);
     await annas.getByRole("link", { name: "Back" }).click();
@@ -76,25 +76,25 @@ export function story(people, { api, layout }) {
     assert.equal(await shown(annas).locator(".caption-title").textContent(), TITLE);
   });
 
-  test("another visitor sees it at once, on a page that is light", async (t) => {
+  test("another visitor sees it at once, and the page is small", async (t) => {
     bens = await people.somebody();
     await plays(bens);
     await assertLight(t, bens);
     assert.equal(await bens.getByRole("dialog").count(), 0);
   });
 
-  test("who likes it is asked for an account only then", async () => {
+  test("a visitor is not asked for an account before they like a clip", async () => {
     await liked(bens).click();
     await bens.getByText("Log in to like this clip.").waitFor();
     await signUp(bens, ben);
     await shown(bens).getByRole("button", { name: "Like, 1 like", pressed: true }).waitFor();
-    /* The button says so before the service does. */
+    /* The button shows it before the service has counted it. */
     await until("the like to be counted", async () => (await api.feed()).video_list[0].favorite_count === 1);
     await liked(bens).click();
     await shown(bens).getByRole("button", { name: "Like, 0 likes", pressed: false }).waitFor();
   });
 
-  test("two taps like it, too, with a heart", async () => {
+  test("a double tap likes the clip, too, and shows a heart", async () => {
     await shown(bens).locator(".clip-taps").dblclick();
     await bens.locator(".tap-heart").waitFor();
     await shown(bens).getByRole("button", { name: "Like, 1 like", pressed: true }).waitFor();
@@ -106,12 +106,12 @@ export function story(people, { api, layout }) {
     );
   });
 
-  test("the way back from somebody's profile leads to the clip that one came from", async () => {
+  test("Back on a profile leads to the clip from which it was opened", async () => {
     const id = await shown(bens).getAttribute("data-id");
     await shown(bens).locator(".caption-name").click();
     await bens.getByRole("heading", { name: anna }).waitFor();
-    assert.deepEqual(await lit(bens).allTextContents(), ["Feed"], "the place that one came from stays lit");
-    /* Another shelf of the same profile is no step of its own. */
+    assert.deepEqual(await lit(bens).allTextContents(), ["Feed"], "the entry stays marked");
+    /* Another tab of the same profile is not a step in the history. */
     await bens.getByRole("link", { name: /^Liked/ }).click();
     await bens.getByText("No likes yet").waitFor();
     await bens.getByRole("link", { name: "Back" }).click();
@@ -119,7 +119,7 @@ export function story(people, { api, layout }) {
     assert.equal(await shown(bens).getAttribute("data-id"), id);
   });
 
-  test("a comment is text, is counted, and goes when its writer deletes it", async () => {
+  test("a comment is shown as text, is counted, and is gone once its author deletes it", async () => {
     const box = await openComments(bens, layout);
     await box.getByText("No comments yet").waitFor();
     for (const text of [COMMENT, "Again"]) {
@@ -157,12 +157,12 @@ export function story(people, { api, layout }) {
     assert.deepEqual(await lit(annas).allTextContents(), ["Me"]);
     await annas.getByRole("link", { name: ben }).click();
     await annas.getByRole("heading", { name: ben }).waitFor();
-    assert.deepEqual(await lit(annas).allTextContents(), [], "somebody else is not one's own profile");
+    assert.deepEqual(await lit(annas).allTextContents(), [], "the profile of another user is not Me");
     await nav(annas, "Friends");
     await friend(annas, ben).waitFor();
   });
 
-  test("they chat, and hear from each other without doing anything", async () => {
+  test("they chat, and messages arrive by themselves", async () => {
     await nav(bens, "Friends");
     await friend(bens, anna).click();
     await bens.getByLabel("Write a message").fill("Hello <i>Anna</i>");
@@ -171,7 +171,7 @@ export function story(people, { api, layout }) {
     await annas.getByText("Hello <i>Anna</i>", { exact: true }).first().waitFor();
     await annas.getByLabel("Write a message").fill("你好，Ben");
     await annas.keyboard.press("Enter");
-    /* While it is on its way, clips for the tests below. */
+    /* While the message is on its way: clips for the tests below. */
     await Promise.all([1, 2, 3, 4].map((n) => publish(`Clip ${n}`)));
     const all = bens.getByRole("log").locator(".bubble p");
     for (const arrive of [() => {}, () => bens.reload()]) {
@@ -190,14 +190,14 @@ export function story(people, { api, layout }) {
     await bens.getByRole("button", { name: "Edit profile" }).click();
     await bens.getByLabel("Bio").fill("I watch bears.");
     await bens.getByLabel("Profile photo").setInputFiles({ name: "me.jpg", mimeType: "image/jpeg", buffer: jpeg() });
-    /* It is shown before it is sent. */
+    /* The photo is shown before it is sent. */
     await bens.waitForFunction(() => document.querySelector("dialog canvas")?.width > 1);
     await bens.getByRole("button", { name: "Save" }).click();
     await bens.getByText("I watch bears.").waitFor();
     await bens.locator(".profile-head img.avatar").waitFor();
   });
 
-  test("who is in the feed and goes there gets what is new", async () => {
+  test("Feed, pressed in the feed, shows the newest clips", async () => {
     visitor = await people.somebody();
     await plays(visitor);
     await nextClip(visitor);
@@ -207,8 +207,8 @@ export function story(people, { api, layout }) {
     await plays(visitor);
   });
 
-  test("at most five slides are mounted, the one in sight plays, and the end leads back to the start", async () => {
-    await visitor.emulateMedia({ reducedMotion: "reduce" }); /* it need not be watched again how one goes on */
+  test("at most five slides are mounted, the visible one plays, and the end leads back to the start", async () => {
+    await visitor.emulateMedia({ reducedMotion: "reduce" }); /* the scrolling was tested above */
     const titles = [];
     for (let n = 0; n < 6; n += 1) {
       await plays(visitor);
@@ -223,24 +223,24 @@ export function story(people, { api, layout }) {
       const at = state.findIndex(({ inert }) => !inert);
       assert.ok(
         state.every(({ paused }, place) => paused === (place !== at)),
-        "the one in sight plays, and only that one",
+        "only the visible one plays",
       );
       if (state[at + 1]) assert.equal(state[at + 1].preload, "auto");
       if (n < 5) await nextClip(visitor);
       else await visitor.keyboard.press("ArrowDown");
     }
-    assert.equal(new Set(titles).size, 6, "none is shown twice");
+    assert.equal(new Set(titles).size, 6, "no clip is shown twice");
     await visitor.getByText("You have seen it all").waitFor();
     await visitor.getByRole("button", { name: "Watch again from the newest" }).click();
     await shown(visitor).getByText("News").waitFor();
     await visitor.close();
   });
 
-  test("who deletes a clip and logs out leaves nothing of it behind", async () => {
+  test("a clip can be deleted, and logging out removes the session", async () => {
     await nav(annas, "Me");
     const deletes = annas.getByRole("button", { name: /^Delete this clip/ });
     await annas.getByRole("link", { name: "Play News" }).waitFor();
-    assert.equal(await deletes.count(), 0, "not beside what is pressed every day");
+    assert.equal(await deletes.count(), 0, "Delete is hidden until Manage is pressed");
     await annas.getByRole("button", { name: "Manage" }).click();
     await annas.getByRole("button", { name: "Delete this clip: News" }).click();
     await annas.getByRole("dialog").getByText('Delete "News" for good?').waitFor();
@@ -256,7 +256,7 @@ export function story(people, { api, layout }) {
     assert.equal(await annas.evaluate(() => localStorage.getItem("doushard.session")), null);
   });
 
-  test("no page complained, and none asked another host for anything", async () => {
+  test("no page reported an error or sent a request to another host", async () => {
     people.assertQuiet();
     await people.goHome();
   });

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How heavy the page is, which is bounded, and how soon it plays, which is only told. */
+/* The size of the page, which is limited, and how soon a clip plays, which is only reported. */
 
 import assert from "node:assert/strict";
 
 const MOST_BYTES = 150 * 1024;
 
-/** PAGE, on which a clip plays, is light; test T tells what was measured. */
+/** Asserts that PAGE, on which a clip plays, is small; test T reports what was measured. */
 export async function assertLight(t, page) {
   const { bytes, seen } = await page.evaluate(() => {
     const files = performance

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The frame around every view: navigation at the side or below. */
+/* The frame around every view: navigation at the side or at the bottom. */
 import type { ComponentChildren } from "preact";
 import { askForAccount } from "./asking";
 import { helpOpen, settingsOpen } from "./account/settings";
@@ -18,7 +18,8 @@ interface Target {
   name: Tab;
 }
 
-/* One's own profile is a place of the navigation wherever one came from; nobody else's is "Me". */
+/* The entry of the navigation to mark. A user's own profile is always "Me", wherever the user came from;
+ * somebody else's profile never is. */
 function entryOf(now: Place): Tab | undefined {
   if (!("id" in now) || now.at === "chat") return tab.value;
   if (now.id === session.value?.userId) return "me";
@@ -35,7 +36,7 @@ function targets(): Target[] {
   ];
 }
 
-/* Who is in the feed already and goes there wants to see what is new. */
+/* A user who presses Feed in the feed wants to see the newest clips. */
 const toFeed = (event: MouseEvent) => {
   if (place.peek().at !== "feed" || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
@@ -69,10 +70,10 @@ const opening = (open: typeof settingsOpen) => () => {
   open.value = true;
 };
 
-/* What is for users only asks for an account in its own words. */
+/* Views for users only ask for an account themselves. */
 const asksItself = ({ at }: Place) => at === "me" || at === "friends" || at === "chat" || at === "people";
 
-/* What a side has room for; on a phone it is in the profile. */
+/* Only the side navigation has room for these; on a phone they are in the profile. */
 function SideFoot() {
   const w = words.value;
   return (
@@ -136,10 +137,10 @@ function Offline() {
   );
 }
 
-/* The bar lies over the video; elsewhere it is only where settings would be out of reach. */
+/* The feed has the bar over its video; other views only if there is no other way to the settings. */
 const isBarred = (now: Place) => now.at === "feed" || (!session.value && asksItself(now));
 
-/* A conversation needs the room on a phone, and has a way back. */
+/* On a phone a conversation needs the whole window; it has a link back. */
 const isAlone = (now: Place) => now.at === "chat" && session.value !== undefined;
 
 export function Shell({ children }: { children: ComponentChildren }) {
@@ -151,7 +152,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         class="skip"
         href="#content"
         onClick={(event) => {
-          /* The address behind the # is the place in the page. */
+          /* The router uses the part after the #, so the link must not change it. */
           event.preventDefault();
           document.getElementById("content")?.focus();
         }}
