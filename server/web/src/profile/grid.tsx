@@ -30,7 +30,7 @@ function Confirm({ id, close }: { id: Id; close: () => void }) {
         <button type="button" class="button button-quiet" onClick={close}>
           {w.cancel}
         </button>
-        <button type="button" class="button" onClick={() => void remove()}>
+        <button type="button" class="button button-danger" onClick={() => void remove()}>
           {w.delete}
         </button>
       </div>
