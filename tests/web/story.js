@@ -154,12 +154,14 @@ export function story(people, { api, layout }) {
     await annas.getByRole("link", { name: /Followers/ }).click();
     await annas.getByRole("button", { name: `Follow ${ben}` }).click();
     await annas.getByRole("button", { name: `Unfollow ${ben}` }).waitFor();
+    await annas.locator(".person", { hasText: ben }).getByText("Friend", { exact: true }).waitFor();
     assert.deepEqual(await lit(annas).allTextContents(), ["Me"]);
     await annas.getByRole("link", { name: ben }).click();
     await annas.getByRole("heading", { name: ben }).waitFor();
     assert.deepEqual(await lit(annas).allTextContents(), [], "somebody else is not one's own profile");
     await nav(annas, "Friends");
     await friend(annas, ben).waitFor();
+    await annas.getByText("People who follow each other can chat here.").waitFor();
   });
 
   test("they chat, and hear from each other without doing anything", async () => {

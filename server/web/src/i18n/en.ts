@@ -92,7 +92,7 @@ export const en = {
   /* ---- people ---- */
   follow: "Follow",
   following: "Following",
-  mutual: "Friends",
+  isFriend: "Friend",
   unfollow: "Unfollow",
   followName: (name: string) => `Follow ${name}`,
   unfollowName: (name: string) => `Unfollow ${name}`,
@@ -146,6 +146,7 @@ export const en = {
 
   /* ---- chat ---- */
   friendsTitle: "Friends",
+  friendsAre: "People who follow each other can chat here.",
   noFriends: "No friends yet",
   noFriendsText: "People who follow each other are friends. Follow somebody, and when they follow you back, you find each other here.",
   chatWith: (name: string) => `Chat with ${name}`,

@@ -86,7 +86,7 @@ export const zh: Words = {
 
   follow: "关注",
   following: "已关注",
-  mutual: "互相关注",
+  isFriend: "朋友",
   unfollow: "取消关注",
   followName: (name) => `关注 ${name}`,
   unfollowName: (name) => `取消关注 ${name}`,
@@ -138,6 +138,7 @@ export const zh: Words = {
   refusedClip: "视频被拒绝：文件已损坏、过长或格式不受支持。支持 MP4 和 MOV。",
 
   friendsTitle: "朋友",
+  friendsAre: "互相关注的人可以在这里聊天。",
   noFriends: "还没有朋友",
   noFriendsText: "互相关注即成为朋友。先去关注感兴趣的人，对方回关后就会出现在这里。",
   chatWith: (name) => `与 ${name} 聊天`,
