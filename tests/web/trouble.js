@@ -97,7 +97,8 @@ export function trouble(people, { api, server, layout }) {
     await page.evaluate((user) => {
       location.hash = `#/user/${user}`;
     }, String(id));
-    await page.getByText("Can't connect").waitFor();
+    await page.getByText("Can't reach Doushard").waitFor();
+    await page.getByText("Trying again every few seconds.", { exact: true }).waitFor();
     await page.getByRole("link", { name: "Back" }).waitFor();
     await page.unroute("**/douyin/user/**");
     await page.clock.runFor(10000);

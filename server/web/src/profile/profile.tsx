@@ -170,10 +170,9 @@ function ProfileView({ id, shelf }: { id: Id; shelf: Shelf }) {
 
 export function Profile({ id, shelf }: { id: Id; shelf: Shelf }) {
   const isOther = id !== myId.value;
-  const isOver = users.find(id) !== undefined && !hasSideNav.value;
   return (
     <section class="page profile">
-      {isOther && <Back otherwise={to.feed} {...(isOver ? { class: "over-clip" } : { isNamed: true })} />}
+      {isOther && <Back otherwise={to.feed} {...(hasSideNav.value ? { isNamed: true } : { class: "over-clip" })} />}
       <ProfileView id={id} shelf={shelf} />
     </section>
   );
