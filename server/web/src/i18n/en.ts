@@ -133,6 +133,7 @@ export const en = {
   previewOf: (name: string) => `Preview of ${name}`,
   title: "Title",
   titleHint: "Give it a title",
+  titleRule: (most: number) => `Required, up to ${most} characters`,
   noClipChosen: "Choose a clip first.",
   noTitle: "It needs a title.",
   uploadAnother: "Post another",

@@ -126,6 +126,7 @@ export const zh: Words = {
   previewOf: (name) => `预览 ${name}`,
   title: "标题",
   titleHint: "起个标题",
+  titleRule: (most) => `必填，最多 ${most} 个字符`,
   noClipChosen: "请先选择视频。",
   noTitle: "请填写标题。",
   uploadAnother: "再发布一个",
