@@ -128,7 +128,7 @@ export function UploadView() {
 
   const submit = async (form: HTMLFormElement) => {
     isTried.value = true;
-    if (!file.value || !isReady) {
+    if (!isReady) {
       form.querySelector<HTMLInputElement>(file.value ? "[name=title]" : "[type=file]")?.focus();
       return;
     }
