@@ -243,7 +243,7 @@ export function story(people, { api, layout }) {
     const deletes = annas.getByRole("button", { name: /^Delete this clip/ });
     await annas.getByRole("link", { name: "Play News" }).waitFor();
     assert.equal(await deletes.count(), 0, "not beside what is pressed every day");
-    await annas.getByRole("button", { name: "Manage" }).click();
+    await annas.getByRole("button", { name: "Delete clips…" }).click();
     await annas.getByRole("button", { name: "Delete this clip: News" }).click();
     await annas.getByRole("dialog").getByText('Delete "News" for good?').waitFor();
     await annas.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();

@@ -112,7 +112,7 @@ export const zh: Words = {
   saved: "已保存",
   cancel: "取消",
   deleteVideo: "删除作品",
-  manage: "管理",
+  manage: "删除作品…",
   manageDone: "完成",
   deleteVideoSure: (title) => `确定永久删除“${title}”吗？`,
   videoDeleted: "作品已删除",
