@@ -186,7 +186,7 @@ export function access(people, { layout }) {
     const page = await people.somebody();
     await plays(page);
     const around = layout === "desktop" ? page.getByRole("navigation", { name: "Main" }) : page.getByRole("banner");
-    await around.getByRole("button", { name: "Log in" }).waitFor();
+    for (const name of ["Log in", "Sign up"]) await around.getByRole("button", { name, exact: true }).waitFor();
     if (layout === "phone")
       await shown(page)
         .getByRole("button", { name: /comment/ })
