@@ -47,7 +47,7 @@ export const en = {
   visitorText: "Like, comment, follow people and post clips of your own.",
 
   /* ---- feed ---- */
-  tagline: "Short clips, one after the other",
+  tagline: "Short clips, one by one",
   swipeUp: "Swipe up for the next clip",
   feedLabel: "Clips",
   by: (name: string) => `by ${name}`,

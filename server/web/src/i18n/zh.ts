@@ -64,7 +64,7 @@ export const zh: Words = {
   emptyFeed: "这里还没有内容",
   emptyFeedText: "来发布第一个作品吧。",
   feedEnd: "已经看完啦",
-  fromTheTop: "从头再看",
+  fromTheTop: "从最新的看起",
   loadingFeed: "正在加载作品",
   somethingMissing: "部分内容暂时无法访问，未显示。",
   clipsMissing: "部分作品暂时无法访问。",
