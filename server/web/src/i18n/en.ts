@@ -28,6 +28,7 @@ export const en = {
   noAccountYet: "No account yet?",
   haveAccount: "Have an account already?",
   passwordHint: "At least 8 characters",
+  passwordRule: "At least 8 characters. A forgotten password cannot be recovered.",
   passwordTooLong: "At most 32 characters",
   showPassword: "Show password",
   hidePassword: "Hide password",

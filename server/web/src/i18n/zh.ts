@@ -26,6 +26,7 @@ export const zh: Words = {
   noAccountYet: "还没有账号？",
   haveAccount: "已有账号？",
   passwordHint: "至少 8 个字符",
+  passwordRule: "至少 8 个字符。忘记密码后无法找回。",
   passwordTooLong: "最多 32 个字符",
   showPassword: "显示密码",
   hidePassword: "隐藏密码",
