@@ -32,10 +32,9 @@
 #define P_MAX  16
 
 /* The nice value of the threads that hash. A hash takes a tenth of a second of a core and
- * more; a feed page on the same core should not have to wait for it. Beside a thread that
- * always computes this leaves a hash a tenth of the core (sched(7)), so that logins go on
- * when the machine is full. */
-#define HASH_NICE 10
+ * more; a feed page on the same core should not have to wait for it. More would end
+ * logins on a machine where others compute all the time. */
+#define HASH_NICE 2
 
 struct password {
     struct gate gate;

@@ -208,7 +208,8 @@ function save(result) {
 }
 
 async function main() {
-  if (rows.length === 0) throw new Error(`no row is named ${wanted}; there are ${ROWS.map(({ name }) => name).join(" ")}`);
+  if (rows.length === 0)
+    throw new Error(`no row is named ${wanted}; there are ${ROWS.map(({ name }) => name).join(" ")}`);
   const tmp = join(dir, "tmp");
   rmSync(tmp, { recursive: true, force: true });
   mkdirSync(tmp, { recursive: true });

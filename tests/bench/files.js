@@ -77,7 +77,8 @@ async function small(bench) {
   const common = { connections: bench.connections(CONNECTIONS), body: BODY };
   const sides = { server: () => bench.measure(server, { script: ours, ...common }) };
   if (nginx)
-    sides.nginx = () => load({ ...bench.window, ...common, script: theirs, port: nginx.port, cpu: { server: nginx.pids } });
+    sides.nginx = () =>
+      load({ ...bench.window, ...common, script: theirs, port: nginx.port, cpu: { server: nginx.pids } });
   sides["bare libmicrohttpd, from memory"] = () =>
     load({ ...bench.window, ...common, script: ours, port: twin.port, cpu: { server: [twin.pid] } });
   if (bench.baseline) {

@@ -44,7 +44,8 @@ async function move(bench, slot, from, to, rowsPerS = 0) {
   await requestMove(bench.cluster, slot, from, to, 0);
   if (rowsPerS > 0) await bench.cluster.sql(from, `CALL move_throttle(${slot}, ${rowsPerS})`);
   const done = await untilMove(bench.cluster, from, slot, ["done"], { everyMs: 20, timeoutMs: 600_000 });
-  if (done.restarts > 0) throw new Error(`the move of slot ${slot} was restarted ${done.restarts} times: ${done.last_error}`);
+  if (done.restarts > 0)
+    throw new Error(`the move of slot ${slot} was restarted ${done.restarts} times: ${done.last_error}`);
   return done;
 }
 
@@ -248,7 +249,13 @@ async function others(bench) {
 }
 
 export const MOVES = [
-  { name: "move-copy", what: "rows of a moving slot copied, compared and removed", unit: "rows/s", target: ">= 50,000 copied/s", run: copied },
+  {
+    name: "move-copy",
+    what: "rows of a moving slot copied, compared and removed",
+    unit: "rows/s",
+    target: ">= 50,000 copied/s",
+    run: copied,
+  },
   {
     name: "move-pause",
     what: "how long writes to a slot wait at the flip of its move",

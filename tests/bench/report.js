@@ -65,7 +65,8 @@ export function rowText(row) {
   const notes = [
     row.note,
     ...refused.map(
-      ([name, side]) => `${name}: ${side.refused} requests were refused (status_code ${side.refusal}) and are in no figure`,
+      ([name, side]) =>
+        `${name}: ${side.refused} requests were refused (status_code ${side.refusal}) and are in no figure`,
     ),
   ].filter(Boolean);
   return [title, ...[...loadLines(row), ...valueLines(row), ...notes].map((line) => `  ${line}`)].join("\n");

@@ -364,7 +364,7 @@ test("a shard is killed and started by name", async () => {
 test("the demo has a mover: a move ordered in SQL is done; the mover can be stopped, killed and started like the others", async () => {
   const slot = await value(2, `SELECT CONCAT('slot=', MAX(f.slot)) FROM slot_fence f WHERE f.state = 'owned'`);
   await must("use", "2", `CALL move_request(${slot}, 'shard1', 0)`);
-  await until("it to be done", async () => /\bdone\b/.test(await must("use", "2", "the move to be done")));
+  await until("it to be done", async () => /\bdone\b/.test(await must("use", "2", "CALL move_status()")));
   assert.match(await must("logs", "mover1"), new RegExp(`move_phase slot=${slot} .*phase=done`));
   assert.deepEqual(
     endpoints().movers.map(({ name }) => name),
@@ -380,7 +380,7 @@ test("the demo has a mover: a move ordered in SQL is done; the mover can be stop
   const { code, members } = await status();
   assert.deepEqual([code, members.has("mover2"), members.get("mover1").state], [0, false, "ok"]);
   await must("use", "1", `CALL move_request(${slot}, 'shard2', 0)`);
-  await until("it to be back", async () => /\bdone\b/.test(await must("use", "1", "the move back to be done")));
+  await until("it to be back", async () => /\bdone\b/.test(await must("use", "1", "CALL move_status()")));
 });
 
 test("a shard whose migration was interrupted goes on serving, but is not used again after a restart until it is finished", async () => {

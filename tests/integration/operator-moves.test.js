@@ -335,7 +335,7 @@ test("requests that no mover takes are an error in status; then a mover comes", 
 test("an SQL shell alone starts a move", async () => {
   const out = await cluster.demo("use", "2", "CALL move_request(11, 'shard1', 0)");
   assert.match(out, /move_id.*slot.*giver.*taker.*phase[^]*shard2[^]*shard1[^]*queued/);
-  await until("it to be done", async () => /\bdone\b/.test(await cluster.demo("use", "2", "the move to be done")));
+  await until("it to be done", async () => /\bdone\b/.test(await cluster.demo("use", "2", "CALL move_status()")));
   assert.equal(await ownerOf(11), "shard1");
   assert.match(
     await cluster.demo("use", "2", "CALL move_request(11, 'shard1', 0)").catch((error) => error.message),

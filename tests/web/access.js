@@ -165,6 +165,16 @@ export function access(people, { layout }) {
       await plays(page);
       const hint = page.getByText("Swipe up for the next clip");
       await hint.waitFor();
+      /* Not under what is opened over it, and not again after that. */
+      await page.keyboard.press("c");
+      await page.getByRole("dialog", { name: "Comments" }).waitFor();
+      await hint.waitFor({ state: "detached" });
+      await page.keyboard.press("Escape");
+      await page.getByRole("dialog").waitFor({ state: "detached" });
+      assert.equal(await hint.count(), 0);
+      await page.reload();
+      await plays(page);
+      await hint.waitFor();
       await nextClip(page);
       await hint.waitFor({ state: "detached" });
       await page.reload();
@@ -176,7 +186,7 @@ export function access(people, { layout }) {
     const page = await people.somebody();
     await plays(page);
     const around = layout === "desktop" ? page.getByRole("navigation", { name: "Main" }) : page.getByRole("banner");
-    await around.getByRole("button", { name: "Log in" }).waitFor();
+    for (const name of ["Log in", "Sign up"]) await around.getByRole("button", { name, exact: true }).waitFor();
     if (layout === "phone")
       await shown(page)
         .getByRole("button", { name: /comment/ })

@@ -107,7 +107,7 @@ const OF_USERS = {
   },
   delete: async (page, scene) => {
     await leave(page, scene);
-    await press(page.locator(".grid-head .link"), scene);
+    await press(page.locator(".tab-row .link"), scene);
     await press(page.locator(".tile-delete").first(), scene);
     await page.getByRole("dialog").waitFor();
   },

@@ -154,12 +154,14 @@ export function story(people, { api, layout }) {
     await annas.getByRole("link", { name: /Followers/ }).click();
     await annas.getByRole("button", { name: `Follow ${ben}` }).click();
     await annas.getByRole("button", { name: `Unfollow ${ben}` }).waitFor();
+    await annas.locator(".person", { hasText: ben }).getByText("Friend", { exact: true }).waitFor();
     assert.deepEqual(await lit(annas).allTextContents(), ["Me"]);
     await annas.getByRole("link", { name: ben }).click();
     await annas.getByRole("heading", { name: ben }).waitFor();
     assert.deepEqual(await lit(annas).allTextContents(), [], "the profile of another user is not Me");
     await nav(annas, "Friends");
     await friend(annas, ben).waitFor();
+    await annas.getByText("People who follow each other can chat here.").waitFor();
   });
 
   test("they chat, and messages arrive by themselves", async () => {
@@ -240,8 +242,8 @@ export function story(people, { api, layout }) {
     await nav(annas, "Me");
     const deletes = annas.getByRole("button", { name: /^Delete this clip/ });
     await annas.getByRole("link", { name: "Play News" }).waitFor();
-    assert.equal(await deletes.count(), 0, "Delete is hidden until Manage is pressed");
-    await annas.getByRole("button", { name: "Manage" }).click();
+    assert.equal(await deletes.count(), 0, "Delete is hidden until Delete clips… is pressed");
+    await annas.getByRole("button", { name: "Delete clips…" }).click();
     await annas.getByRole("button", { name: "Delete this clip: News" }).click();
     await annas.getByRole("dialog").getByText('Delete "News" for good?').waitFor();
     await annas.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();

@@ -97,7 +97,8 @@ export function trouble(people, { api, server, layout }) {
     await page.evaluate((user) => {
       location.hash = `#/user/${user}`;
     }, String(id));
-    await page.getByText("Can't connect").waitFor();
+    await page.getByText("Can't reach Doushard").waitFor();
+    await page.getByText("Trying again every few seconds.", { exact: true }).waitFor();
     await page.getByRole("link", { name: "Back" }).waitFor();
     await page.unroute("**/douyin/user/**");
     await page.clock.runFor(10000);
@@ -222,10 +223,11 @@ export function trouble(people, { api, server, layout }) {
     await openSettings(page, layout);
     await page.getByRole("button", { name: "Change password" }).click();
     const dialog = page.getByRole("dialog", { name: "Change password" });
+    assert.equal(await page.evaluate(() => document.activeElement.name), "old");
     const change = async (before) => {
       await dialog.getByLabel("Current password").fill(before);
       await dialog.getByLabel("New password").fill("another-one");
-      await dialog.getByRole("button", { name: "Change password" }).click();
+      await dialog.getByRole("button", { name: "Save" }).click();
     };
     await change("not-the-password");
     await dialog.getByText("The current password is wrong.").waitFor();

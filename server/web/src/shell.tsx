@@ -113,9 +113,14 @@ function TopBar() {
         <span>Doushard</span>
       </a>
       {!session.value && !asksItself(place.value) && (
-        <button type="button" class="top-log-in" onClick={() => void askForAccount()}>
-          {w.logIn}
-        </button>
+        <>
+          <button type="button" class="top-log-in" onClick={() => void askForAccount()}>
+            {w.logIn}
+          </button>
+          <button type="button" class="button top-sign-up" onClick={() => void askForAccount(undefined, "register")}>
+            {w.register}
+          </button>
+        </>
       )}
       <button type="button" class="icon-button" aria-label={w.settings} onClick={opening(settingsOpen)}>
         <GearIcon size={22} />

@@ -44,11 +44,11 @@ function Form() {
     <form class="form" onSubmit={onSubmit}>
       {/* Password managers need to know the account. */}
       <input type="text" autocomplete="username" value={session.value?.name} readOnly hidden />
-      <PasswordField name="old" label={w.oldPassword} isNew={false} isWrong={isWrong} />
+      <PasswordField name="old" label={w.oldPassword} isNew={false} isWrong={isWrong} isFirst />
       <PasswordField name="new" label={w.newPassword} isNew />
       {error.value && <ErrorText error={error.value} {...(isWrong ? { text: w.wrongOldPassword } : {})} />}
       <button type="submit" class="button button-wide" aria-busy={busy.value}>
-        {w.changePassword}
+        {w.save}
       </button>
     </form>
   );

@@ -17,9 +17,11 @@ interface PasswordFieldProps {
   /** A new password: it must be long enough, and the browser does not offer a stored one. */
   isNew: boolean;
   isWrong?: boolean;
+  /** It has the focus when its dialog opens. */
+  isFirst?: boolean;
 }
 
-export function PasswordField({ name, label, isNew, isWrong = false }: PasswordFieldProps) {
+export function PasswordField({ name, label, isNew, isWrong = false, isFirst = false }: PasswordFieldProps) {
   const w = words.value;
   const visible = useSignal(false);
   const text = useSignal("");
@@ -43,6 +45,7 @@ export function PasswordField({ name, label, isNew, isWrong = false }: PasswordF
           aria-describedby={isNew ? `${id}-hint` : undefined}
           aria-invalid={isWrong}
           required
+          autofocus={isFirst}
           onInput={(event) => {
             text.value = event.currentTarget.value;
           }}
@@ -59,7 +62,7 @@ export function PasswordField({ name, label, isNew, isWrong = false }: PasswordF
           <EyeIcon size={20} />
         </button>
       </span>
-      {isNew && <small id={`${id}-hint`}>{w.passwordHint}</small>}
+      {isNew && <small id={`${id}-hint`}>{w.passwordRule}</small>}
     </div>
   );
 }

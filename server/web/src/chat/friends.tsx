@@ -79,6 +79,7 @@ function FriendList({ me, open }: { me: Id; open: Id | undefined }) {
       <header class="page-head">
         <h1>{w.friendsTitle}</h1>
       </header>
+      {friends.length > 0 && <p class="page-hint">{w.friendsAre}</p>}
       <Partial partial={list.partial.value} />
       <ul class="people">
         {friends.map((friend) => (

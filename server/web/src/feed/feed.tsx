@@ -162,8 +162,9 @@ export function Feed({ list, start, onShown }: FeedProps) {
 
   /* There is a box for every video, and its slide is in it while it is near: as slides come and go,
    * no box changes its position, since browsers would scroll to follow it. */
+  const hasPanel = hasSidePanel.value && panelOpen.value && ids.length > 0;
   return (
-    <div class={hasSidePanel.value && panelOpen.value && shown ? "stage has-panel" : "stage"}>
+    <div class="stage">
       <Announcer id={shown} />
       <div class="feed-note" role="status">
         {list.partial.value && <p>{words.value.clipsMissing}</p>}
@@ -187,9 +188,11 @@ export function Feed({ list, start, onShown }: FeedProps) {
             </div>
           ))}
         </div>
-        <Steps scroller={scroller} last={places - 1} ratio={ratioOf(shown)} />
+        <Steps scroller={scroller} last={places - 1} ratio={ratioOf(shown ?? ids.at(-1))} />
       </div>
-      {shown && hasSidePanel.value && panelOpen.value && (
+      {/* After the last clip its place stays free: nothing moves sideways. */}
+      {hasPanel && !shown && <div class="side-panel" />}
+      {hasPanel && shown && (
         <aside class="side-panel" aria-label={words.value.commentsTitle}>
           <Comments videoId={shown} />
         </aside>

@@ -78,7 +78,7 @@ function Controls() {
     <div class="controls">
       <button
         type="button"
-        class={isOffered ? "sound-button is-offered" : "sound-button"}
+        class="sound-button"
         aria-label={muted.value ? w.sound : w.soundOff}
         onClick={() => {
           muted.value = !muted.value;

@@ -46,6 +46,10 @@ export function monthDay(date: string): string {
   return when.toLocaleDateString(HTML_LANG[language.value], { month: "short", day: "numeric", timeZone: "UTC" });
 }
 
-/** When a message was written. */
-export const moment = (ms: number): string =>
-  new Date(ms).toLocaleString(HTML_LANG[language.value], { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
+/** When a message was written: today's without the day. */
+export function moment(ms: number): string {
+  const when = new Date(ms);
+  const isToday = when.toDateString() === new Date().toDateString();
+  const day = isToday ? {} : ({ month: "short", day: "numeric" } as const);
+  return when.toLocaleString(HTML_LANG[language.value], { ...day, hour: "numeric", minute: "2-digit" });
+}

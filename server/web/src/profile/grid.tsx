@@ -30,7 +30,7 @@ function Confirm({ id, close }: { id: Id; close: () => void }) {
         <button type="button" class="button button-quiet" onClick={close}>
           {w.cancel}
         </button>
-        <button type="button" class="button" onClick={() => void remove()}>
+        <button type="button" class="button button-danger" onClick={() => void remove()}>
           {w.delete}
         </button>
       </div>
@@ -81,31 +81,17 @@ interface GridProps {
   list: PagedList<Id>;
   user: Id;
   shelf: Shelf;
+  /** With buttons that delete. */
+  isManaged: boolean;
 }
 
-export function Grid({ list, user, shelf }: GridProps) {
+export function Grid({ list, user, shelf, isManaged }: GridProps) {
   const w = words.value;
   const removing = useSignal<Id | undefined>(undefined);
-  const managing = useSignal(false);
   const isMine = shelf === "works" && user === myId.value;
   const count = list.items.value.length;
   return (
     <>
-      {/* What cannot be undone is kept away from buttons for everyday use. */}
-      {isMine && count > 0 && (
-        <div class="grid-head">
-          <button
-            type="button"
-            class="link"
-            aria-pressed={managing.value}
-            onClick={() => {
-              managing.value = !managing.value;
-            }}
-          >
-            {managing.value ? w.manageDone : w.manage}
-          </button>
-        </div>
-      )}
       <ul class="grid">
         {list.items.value.map((id) => (
           <Tile
@@ -114,7 +100,7 @@ export function Grid({ list, user, shelf }: GridProps) {
             address={to.watch(user, shelf, id)}
             withAuthor={shelf === "likes"}
             remove={
-              isMine && managing.value
+              isMine && isManaged
                 ? () => {
                     removing.value = id;
                   }

@@ -19,13 +19,7 @@ import { Empty, Partial } from "../ui/states";
 import { Visitor } from "../account/visitor";
 import { loadUser } from "./load";
 
-interface FollowProps {
-  id: Id;
-  /** Whether this user is known to follow the caller. */
-  followsMe?: boolean;
-}
-
-export function FollowButton({ id, followsMe = false }: FollowProps) {
+export function FollowButton({ id }: { id: Id }) {
   const w = words.value;
   const user = users.find(id)?.value;
   if (!user || id === myId.value) return null;
@@ -38,12 +32,19 @@ export function FollowButton({ id, followsMe = false }: FollowProps) {
       onClick={() => void follow(id, !user.is_follow)}
     >
       {user.is_follow && <CheckIcon size={16} />}
-      {!user.is_follow ? w.follow : followsMe ? w.mutual : w.following}
+      {user.is_follow ? w.following : w.follow}
     </button>
   );
 }
 
-function Person({ id, followsMe }: { id: Id; followsMe: boolean }) {
+interface PersonProps {
+  id: Id;
+  /** Whether this user is known to follow the caller. */
+  followsMe: boolean;
+}
+
+function Person({ id, followsMe }: PersonProps) {
+  const w = words.value;
   const user = users.find(id)?.value;
   if (!user) return null;
   return (
@@ -51,11 +52,14 @@ function Person({ id, followsMe }: { id: Id; followsMe: boolean }) {
       <a class="person-link" href={to.user(id)}>
         <Avatar user={user} size={48} />
         <span class="person-words">
-          <strong>{user.name}</strong>
-          <span>{signatureOf(user) ?? words.value.noSignature}</span>
+          <strong class="person-name">
+            <span>{user.name}</span>
+            {followsMe && user.is_follow && <span class="tag">{w.isFriend}</span>}
+          </strong>
+          <span>{signatureOf(user) ?? w.noSignature}</span>
         </span>
       </a>
-      <FollowButton id={id} followsMe={followsMe} />
+      <FollowButton id={id} />
     </li>
   );
 }

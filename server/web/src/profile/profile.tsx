@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* A user, with the clips that the user made and likes. */
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Visitor } from "../account/visitor";
 import { settingsOpen } from "../account/settings";
@@ -97,22 +97,49 @@ function Actions({ user }: { user: User }) {
   );
 }
 
-function Tabs({ user, shelf }: { user: User; shelf: Shelf }) {
+interface TabsProps {
+  user: User;
+  shelf: Shelf;
+  managing: Signal<boolean>;
+}
+
+function Tabs({ user, shelf, managing }: TabsProps) {
   const w = words.value;
+  const mayManage = user.id === myId.value && shelf === "works" && shelfOf(user.id, shelf).items.value.length > 0;
   const tab = (which: Shelf, text: string, count: number) => (
     <a class="tab" href={to.user(user.id, which)} onClick={turn} aria-current={which === shelf ? "page" : undefined}>
       {text} <span>{short(count)}</span>
     </a>
   );
   return (
-    <nav class="tabs" aria-label={user.name}>
-      {tab("works", w.worksTab, user.work_count)}
-      {tab("likes", w.likesTab, user.favorite_count)}
-    </nav>
+    <div class="tab-row">
+      <nav class="tabs" aria-label={user.name}>
+        {tab("works", w.worksTab, user.work_count)}
+        {tab("likes", w.likesTab, user.favorite_count)}
+      </nav>
+      {/* What cannot be undone is kept away from buttons for everyday use. */}
+      {mayManage && (
+        <button
+          type="button"
+          class="link"
+          onClick={() => {
+            managing.value = !managing.value;
+          }}
+        >
+          {managing.value ? w.manageDone : w.manage}
+        </button>
+      )}
+    </div>
   );
 }
 
-function ShelfView({ user, shelf }: { user: Id; shelf: Shelf }) {
+interface ShelfProps {
+  user: Id;
+  shelf: Shelf;
+  isManaged: boolean;
+}
+
+function ShelfView({ user, shelf, isManaged }: ShelfProps) {
   const w = words.value;
   const list = shelfOf(user, shelf);
   /* What was fetched before is shown at once, and replaced when the new answer arrives. */
@@ -126,7 +153,7 @@ function ShelfView({ user, shelf }: { user: Id; shelf: Shelf }) {
     <>
       <Partial partial={list.partial.value} />
       {isMine && shelf === "likes" && <p class="page-hint">{w.likesOpen}</p>}
-      <Grid list={list} user={user} shelf={shelf} />
+      <Grid list={list} user={user} shelf={shelf} isManaged={isManaged} />
       {isEmpty && shelf === "likes" && <Empty icon={<HeartIcon size={36} />} title={w.noLikes} />}
       {isEmpty && shelf === "works" && (
         <Empty icon={<FilmIcon size={36} />} title={w.noWorks} {...(isMine ? { text: w.noMyWorksText } : {})}>
@@ -144,6 +171,10 @@ function ShelfView({ user, shelf }: { user: Id; shelf: Shelf }) {
 
 function ProfileView({ id, shelf }: { id: Id; shelf: Shelf }) {
   const { busy, error, again } = useLoading(() => loadUser(id), [id, myId.value]);
+  const managing = useSignal(false);
+  useEffect(() => {
+    managing.value = false;
+  }, [shelf]);
   const user = users.find(id)?.value;
   if (!user) {
     if (error.value?.reason === CODE.notLoggedIn) return <Visitor reason="toSeeProfile" />;
@@ -162,18 +193,17 @@ function ProfileView({ id, shelf }: { id: Id; shelf: Shelf }) {
         </div>
         <Actions user={user} />
       </div>
-      <Tabs user={user} shelf={shelf} />
-      <ShelfView key={`${shelf} ${myId.value}`} user={id} shelf={shelf} />
+      <Tabs user={user} shelf={shelf} managing={managing} />
+      <ShelfView key={`${shelf} ${myId.value}`} user={id} shelf={shelf} isManaged={managing.value} />
     </>
   );
 }
 
 export function Profile({ id, shelf }: { id: Id; shelf: Shelf }) {
   const isOther = id !== myId.value;
-  const isOver = users.find(id) !== undefined && !hasSideNav.value;
   return (
     <section class="page profile">
-      {isOther && <Back otherwise={to.feed} {...(isOver ? { class: "over-clip" } : { isNamed: true })} />}
+      {isOther && <Back otherwise={to.feed} {...(hasSideNav.value ? { isNamed: true } : { class: "over-clip" })} />}
       <ProfileView id={id} shelf={shelf} />
     </section>
   );

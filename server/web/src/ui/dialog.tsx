@@ -2,10 +2,14 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* A modal dialog: the browser's own, which keeps the focus inside, is closed by Escape or a phone's
  * back gesture, and returns the focus to where it was. */
+import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { words } from "../i18n";
 import { CloseIcon } from "./icons";
+
+/** How many are open. */
+export const openDialogs = signal(0);
 
 interface DialogProps {
   label: string;
@@ -26,7 +30,9 @@ export function Dialog({ label, kind = "card", count, hasHead = true, close, chi
     const dialog = box.current;
     const before = document.activeElement;
     dialog?.showModal();
+    openDialogs.value += 1;
     return () => {
+      openDialogs.value -= 1;
       dialog?.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
     };

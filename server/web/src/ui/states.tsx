@@ -71,18 +71,15 @@ export function Failed({ error, again }: { error: ServiceError; again: () => voi
     return () => clearTimeout(timer);
   }, [error]);
 
-  const title = error.reason === "offline" ? w.cannotConnect : w.failed;
+  const isOffline = error.reason === "offline";
+  const title = isOffline ? w.cannotConnect : w.failed;
   return (
     <div class="empty" role="alert">
       <span class="empty-icon">
         <CloudOffIcon size={36} />
       </span>
       <p class="empty-title">{isPassing ? title : inWords(error)}</p>
-      {isPassing && (
-        <p class="empty-text">
-          {inWords(error)} {w.retries}
-        </p>
-      )}
+      {isPassing && <p class="empty-text">{isOffline ? w.retries : w.sentences(inWords(error), w.retries)}</p>}
       <button type="button" class="button" onClick={again}>
         {w.tryAgain}
       </button>

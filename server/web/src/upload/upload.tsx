@@ -123,11 +123,12 @@ export function UploadView() {
   const now = state.value;
   const isTried = useSignal(false);
   const hasTitle = title.value.trim() !== "";
+  const isReady = file.value !== undefined && hasTitle && left >= 0;
   const lacksTitle = isTried.value && !hasTitle;
 
   const submit = async (form: HTMLFormElement) => {
     isTried.value = true;
-    if (!file.value || !hasTitle || left < 0) {
+    if (!isReady) {
       form.querySelector<HTMLInputElement>(file.value ? "[name=title]" : "[type=file]")?.focus();
       return;
     }
@@ -165,14 +166,15 @@ export function UploadView() {
             }}
           />
           <small id="title-note" class={lacksTitle || left < 0 ? "count-over" : ""}>
-            {lacksTitle ? w.noTitle : w.characters(left)}
+            {lacksTitle ? w.noTitle : title.value === "" ? w.titleRule(LONGEST) : w.characters(left)}
           </small>
         </div>
         {now.is === "failed" && <Trouble error={now.error} />}
         {now.is === "sending" ? (
           <Progress share={now.share} cancel={now.cancel} />
         ) : (
-          <button type="submit" class="button button-wide">
+          /* Dimmed, but not disabled: pressing it says what is missing. */
+          <button type="submit" class={isReady ? "button button-wide" : "button button-wide button-unready"}>
             {now.is === "failed" ? w.tryAgain : w.publish}
           </button>
         )}
