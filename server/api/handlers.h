@@ -52,6 +52,7 @@ void h_message_chat(struct request *req);
 
 /* static_file.c */
 void h_static_get(struct request *req);
+bool h_static_quick(struct request *req);
 
 /* site.c */
 void h_site_get(struct request *req);

@@ -306,6 +306,7 @@ static const struct route routes[] = {
     {.method = "GET",
      .path = "/static/",
      .handler = h_static_get,
+     .quick = h_static_quick,
      .auth = AUTH_NONE,
      .flags = ROUTE_PREFIX | ROUTE_FILES,
      .doc = "Videos and covers, whole or a range"},

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "shard/base/log.h"
@@ -22,10 +21,6 @@
 
 /* A name with ".mp4" or ".jpg". */
 #define MEDIA_NAME_LEN (STORAGE_NAME_LEN + 4)
-
-/* Files up to this size, such as most covers, are read at once; larger ones as the client
- * takes them. */
-#define SMALL_BYTES ((uint64_t)64 << 10)
 
 /* ---- What to send ---- */
 
@@ -139,23 +134,6 @@ void static_file_plan(const struct static_request *request, const char *etag,
 
 /* ---- The answer ---- */
 
-/* LENGTH bytes from OFFSET on of a small file, in the arena; its descriptor is then
- * closed. NULL: they must be read from the descriptor. */
-static const char *read_small(struct request *req, const struct static_content *content,
-                              const struct static_plan *plan)
-{
-    if (content->fd < 0 || plan->http_status == 304 || plan->length > SMALL_BYTES) {
-        return NULL;
-    }
-    char *bytes = arena_alloc(&req->arena, (size_t)plan->length + 1);
-    if (bytes == NULL || pread(content->fd, bytes, (size_t)plan->length,
-                               (off_t)plan->offset) != (ssize_t)plan->length) {
-        return NULL;
-    }
-    (void)close(content->fd);
-    return bytes;
-}
-
 /* Answer with the body of the plan. A 304 names the length that a 200 would have;
  * libmicrohttpd sends no body with it. */
 static void reply_body(struct request *req, const struct static_content *content,
@@ -172,12 +150,10 @@ static void reply_body(struct request *req, const struct static_content *content
         reply_header(req, "Content-Range", text);
         return;
     }
-    const char *small = read_small(req, content, plan);
-
     reply_file(req, &(struct reply_file){
-                        .fd = small != NULL ? -1 : content->fd,
-                        .bytes = small != NULL ? small : content->bytes,
-                        .offset = small != NULL ? 0 : plan->offset,
+                        .fd = content->fd,
+                        .bytes = content->bytes,
+                        .offset = plan->offset,
                         .length = plan->http_status == 304 ? content->size : plan->length,
                         .http_status = plan->http_status,
                         .content_type = content->content_type});
@@ -206,9 +182,15 @@ unsigned static_file_reply(struct request *req, const struct static_content *con
 
 /* ---- Media ---- */
 
-/* Open the media file REST and find out its type. -1: there is none. */
-static int open_media(const struct storage *storage, const char *rest,
-                      const char **content_type)
+/* What REST, the end of a path, names: a base name and a part, by its ending. */
+struct media_name {
+    char base[STORAGE_NAME_LEN + 1];
+    enum storage_part part;
+    const char *content_type;
+};
+
+/* False: no file can have this name. */
+static bool read_name(const char *rest, struct media_name *name)
 {
     static const struct {
         const char *ending;
@@ -218,20 +200,20 @@ static int open_media(const struct storage *storage, const char *rest,
         {".mp4", "video/mp4", STORAGE_VIDEO},
         {".jpg", "image/jpeg", STORAGE_COVER},
     };
-    char name[STORAGE_NAME_LEN + 1];
 
     if (strlen(rest) != MEDIA_NAME_LEN) {
-        return -1;
+        return false;
     }
-    memcpy(name, rest, STORAGE_NAME_LEN);
-    name[STORAGE_NAME_LEN] = '\0';
+    memcpy(name->base, rest, STORAGE_NAME_LEN);
+    name->base[STORAGE_NAME_LEN] = '\0';
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         if (strcmp(rest + STORAGE_NAME_LEN, kinds[i].ending) == 0) {
-            *content_type = kinds[i].content_type;
-            return storage_open(storage, name, kinds[i].part);
+            name->content_type = kinds[i].content_type;
+            name->part = kinds[i].part;
+            return true;
         }
     }
-    return -1;
+    return false;
 }
 
 /* Browsers show the file in place, and save it under this name. The file was found, so
@@ -245,15 +227,16 @@ static void name_file(struct request *req)
 }
 
 /* A media file never changes, so its name is its validator on every server. */
-static void reply_media(struct request *req, int fd, uint64_t size,
+static void reply_media(struct request *req, const struct storage_file *file,
                         const char *content_type)
 {
     char etag[MEDIA_NAME_LEN + sizeof "\"\""];
 
     (void)snprintf(etag, sizeof etag, "\"%s\"", req->path_rest);
     unsigned http_status =
-        static_file_reply(req, &(struct static_content){.fd = fd,
-                                                        .size = size,
+        static_file_reply(req, &(struct static_content){.fd = file->fd,
+                                                        .bytes = file->bytes,
+                                                        .size = file->size,
                                                         .content_type = content_type,
                                                         .etag = etag,
                                                         .life = STATIC_FILE_FOREVER});
@@ -262,24 +245,36 @@ static void reply_media(struct request *req, int fd, uint64_t size,
     }
 }
 
+bool h_static_quick(struct request *req)
+{
+    struct media_name name;
+    struct storage_file file;
+    bool is_known =
+        read_name(req->path_rest, &name) &&
+        storage_recall(req->app->storage, name.base, name.part, &req->arena, &file);
+
+    if (is_known) {
+        reply_media(req, &file, name.content_type);
+    }
+    return is_known;
+}
+
 void h_static_get(struct request *req)
 {
-    const char *content_type = NULL;
-    int fd = open_media(req->app->storage, req->path_rest, &content_type);
-    struct stat st;
+    struct media_name name;
+    struct storage_file file;
 
-    if (fd < 0) {
-        if (content_type != NULL && errno != ENOENT) {
-            log_write(LOG_ERROR, "static_open_failed", "file=\"%s\" error=\"%s\"",
-                      req->path_rest, strerrordesc_np(errno));
-        }
+    if (!read_name(req->path_rest, &name)) {
         reply_error(req, ERROR_NO_ROUTE, NULL);
         return;
     }
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        (void)close(fd);
-        reply_error(req, ERROR_NO_ROUTE, NULL);
+    if (storage_get(req->app->storage, name.base, name.part, &req->arena, &file)) {
+        reply_media(req, &file, name.content_type);
         return;
     }
-    reply_media(req, fd, (uint64_t)st.st_size, content_type);
+    if (errno != ENOENT) {
+        log_write(LOG_ERROR, "static_open_failed", "file=\"%s\" error=\"%s\"",
+                  req->path_rest, strerrordesc_np(errno));
+    }
+    reply_error(req, ERROR_NO_ROUTE, NULL);
 }

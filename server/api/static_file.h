@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* GET and HEAD of media (/static/), whose handler is h_static_get() (handlers.h), and
+/* GET and HEAD of media (/static/), whose handlers are in handlers.h, and
  * conditional and range answers for anything else with a validator. */
 #ifndef DOUSHARD_API_STATIC_FILE_H
 #define DOUSHARD_API_STATIC_FILE_H
@@ -33,7 +33,7 @@ struct static_plan {
 void static_file_plan(const struct static_request *request, const char *etag,
                       uint64_t size, struct static_plan *plan);
 
-/* The content asked for: a file, or bytes that live for ever. */
+/* The content asked for: a file, or bytes that live as long as the request. */
 struct static_content {
     int fd;            /* taken over; -1: bytes */
     const char *bytes; /* (ref) */

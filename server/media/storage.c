@@ -14,9 +14,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shard/base/clock.h"
 #include "shard/base/hex.h"
 #include "shard/base/log.h"
 #include "shard/base/rnd.h"
+
+#include "shard/copies.h"
 
 /* Digits of the author's id at the start of a name. */
 #define AUTHOR_DIGITS 14
@@ -28,6 +31,9 @@
 #define DIR_MODE  0755
 #define FILE_MODE 0644
 
+/* About this many bytes of small files are remembered. */
+#define RECALL_BYTES ((size_t)16 << 20)
+
 /* A file name: base name, ending, NUL. */
 struct file_name {
     char text[STORAGE_NAME_LEN + 5];
@@ -35,6 +41,8 @@ struct file_name {
 
 struct storage {
     int dir_fd;
+    struct copies *copies; /* owned: small files that were read a moment ago, each after
+                            * its base name */
 };
 
 static const char *const endings[STORAGE__PARTS] = {
@@ -46,6 +54,12 @@ struct storage *storage_new(const char *dir)
 {
     struct storage *storage = calloc(1, sizeof *storage);
     if (storage == NULL) {
+        return NULL;
+    }
+    storage->dir_fd = -1;
+    storage->copies = copies_new(RECALL_BYTES);
+    if (storage->copies == NULL) {
+        storage_free(&storage);
         return NULL;
     }
     (void)mkdir(dir, DIR_MODE);
@@ -64,6 +78,7 @@ void storage_free(struct storage **storage)
         if ((*storage)->dir_fd >= 0) {
             (void)close((*storage)->dir_fd);
         }
+        copies_free(&(*storage)->copies);
         free(*storage);
         *storage = NULL;
     }
@@ -129,18 +144,105 @@ static int open_leaf(const struct storage *storage, const char *name)
     return openat(storage->dir_fd, leaf, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-int storage_open(const struct storage *storage, const char *name, enum storage_part part)
+/* ---- Read ---- */
+
+/* The descriptor of a regular file and its size, or -1 (errno). */
+static int open_part(const struct storage *storage, const char *name,
+                     enum storage_part part, uint64_t *size)
 {
     int leaf_fd = open_leaf(storage, name);
     if (leaf_fd < 0) {
         return -1;
     }
+    struct stat st;
     struct file_name file = file_of(name, part);
     int fd = openat(leaf_fd, file.text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     int error = errno;
     (void)close(leaf_fd);
+    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+        error = ENOENT;
+        (void)close(fd);
+        fd = -1;
+    }
+    *size = fd >= 0 ? (uint64_t)st.st_size : 0;
     errno = error;
     return fd;
+}
+
+/* The author and half of the random digits: all of the name is in the copy. False: NAME
+ * is no base name. */
+static bool key_of(const char *name, enum storage_part part, struct copy_key *key)
+{
+    char digits[17];
+
+    *key = (struct copy_key){.kind = part};
+    if (!storage_name_parse(name, strlen(name), &key->owner)) {
+        return false;
+    }
+    (void)snprintf(digits, sizeof digits, "%.16s", name + AUTHOR_DIGITS);
+    key->other = strtoull(digits, NULL, 16);
+    return true;
+}
+
+static struct storage_file file_in(const char *copy, size_t len)
+{
+    return (struct storage_file){
+        .fd = -1, .bytes = copy + STORAGE_NAME_LEN, .size = len - STORAGE_NAME_LEN};
+}
+
+/* The name of a small file and its bytes, in ARENA. NULL: no memory, or it cannot be
+ * read. */
+static char *read_small(const char *name, const struct storage_file *file,
+                        struct arena *arena)
+{
+    size_t size = (size_t)file->size;
+    char *copy = arena_alloc(arena, STORAGE_NAME_LEN + size);
+
+    if (copy == NULL ||
+        pread(file->fd, copy + STORAGE_NAME_LEN, size, 0) != (ssize_t)size) {
+        return NULL;
+    }
+    memcpy(copy, name, STORAGE_NAME_LEN);
+    return copy;
+}
+
+bool storage_get(struct storage *storage, const char *name, enum storage_part part,
+                 struct arena *arena, struct storage_file *file)
+{
+    uint64_t ticket = copies_ticket(storage->copies); /* before it may be deleted */
+
+    *file = (struct storage_file){.fd = -1};
+    file->fd = open_part(storage, name, part, &file->size);
+    if (file->fd < 0 || file->size > STORAGE_SMALL_BYTES) {
+        return file->fd >= 0;
+    }
+    size_t len = STORAGE_NAME_LEN + (size_t)file->size;
+    const char *copy = read_small(name, file, arena);
+    struct copy_key key;
+    if (copy != NULL && key_of(name, part, &key)) {
+        copies_put(storage->copies, &key,
+                   &(struct copy){.data = copy,
+                                  .len = len,
+                                  .until_ms = clock_mono_ms() + STORAGE_RECALL_MS},
+                   ticket);
+        (void)close(file->fd);
+        *file = file_in(copy, len);
+    }
+    return true;
+}
+
+bool storage_recall(struct storage *storage, const char *name, enum storage_part part,
+                    struct arena *arena, struct storage_file *file)
+{
+    struct copy_key key;
+    struct copy copy;
+
+    if (!key_of(name, part, &key) || !copies_get(storage->copies, &key, arena, &copy) ||
+        memcmp(copy.data, name, STORAGE_NAME_LEN) != 0) {
+        return false;
+    }
+    *file = file_in(copy.data, copy.len);
+    return true;
 }
 
 /* ---- Put ---- */
@@ -306,6 +408,17 @@ enum storage_status storage_put_picture(struct storage *storage, const char *nam
     return error == 0 ? STORAGE_OK : put_failed(name, error);
 }
 
+/* Forget the bytes of a file, also those that somebody is just reading. */
+static void forget(struct storage *storage, const char *name)
+{
+    for (size_t part = 0; part < STORAGE__PARTS; part++) {
+        struct copy_key key;
+        if (key_of(name, (enum storage_part)part, &key)) {
+            copies_write(storage->copies, &key, &(struct copy){.ver = 1});
+        }
+    }
+}
+
 bool storage_delete(struct storage *storage, const char *name)
 {
     int error = 0;
@@ -324,6 +437,7 @@ bool storage_delete(struct storage *storage, const char *name)
     }
     if (leaf_fd >= 0) {
         (void)close(leaf_fd);
+        forget(storage, name);
     }
     if (error == 0 || error == ENOENT) {
         return true;

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shard/base/arena.h"
 #include "shard/base/check.h"
 
 #include "server/media/tempfile.h"
@@ -56,10 +57,28 @@ enum storage_status storage_put(struct storage *storage, const char *name,
 enum storage_status storage_put_picture(struct storage *storage, const char *name,
                                         const void *jpeg, size_t len) MUST_CHECK;
 
-/* Open one file for reading; the caller closes it. -1: there is none (errno ENOENT), or
- * errno says what failed. */
-int storage_open(const struct storage *storage, const char *name,
-                 enum storage_part part) MUST_CHECK;
+/* A stored file: open, or for a small one, such as most covers, all of its bytes. */
+struct storage_file {
+    int fd;            /* owned by the caller; -1: BYTES */
+    const char *bytes; /* in an arena; NULL: FD */
+    uint64_t size;
+};
+
+/* Files up to this size are small. */
+#define STORAGE_SMALL_BYTES ((uint64_t)64 << 10)
+
+/* How long the bytes of a small file are remembered, and so may be sent after another
+ * process has deleted it. */
+#define STORAGE_RECALL_MS 5000
+
+/* Open a file for reading; a small one is read into ARENA, and remembered. Blocks for the
+ * disk. False: there is none (errno ENOENT), or errno says what failed. */
+bool storage_get(struct storage *storage, const char *name, enum storage_part part,
+                 struct arena *arena, struct storage_file *file) MUST_CHECK;
+
+/* The same for a small file that is remembered. Never blocks. False: it is not. */
+bool storage_recall(struct storage *storage, const char *name, enum storage_part part,
+                    struct arena *arena, struct storage_file *file) MUST_CHECK;
 
 /* Remove both files, durably. False: the disk refused, the log says why. Files that are
  * gone already are fine. */

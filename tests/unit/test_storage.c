@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Stored files: names, put, open, delete, list, and failures that leave nothing
+/* Stored files: names, put, get, delete, list, and failures that leave nothing
  * behind. */
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "shard/base/arena.h"
 #include "shard/base/check.h"
 
 #include "server/media/storage.h"
@@ -18,6 +19,11 @@
 #define NAME                                                                             \
     "00000000000abc"                                                                     \
     "deadbeef0123456789abcdef01234567"
+
+/* Differs only at its end. */
+#define OTHER                                                                            \
+    "00000000000abc"                                                                     \
+    "deadbeef0123456789abcdef01234568"
 
 struct fixture {
     struct scratch scratch;
@@ -64,15 +70,37 @@ static enum storage_status put(const struct fixture *fixture, const char *name)
 static void assert_holds(const struct fixture *fixture, const char *name,
                          enum storage_part part, const char *text)
 {
-    char back[16] = "";
-    struct stat st;
-    int fd = storage_open(fixture->storage, name, part);
-    assert_true(fd >= 0);
-    assert_int_equal(read(fd, back, sizeof back - 1), strlen(text));
-    assert_string_equal(back, text);
-    assert_int_equal(fstat(fd, &st), 0);
-    assert_int_equal(st.st_mode & 07777, 0644);
-    (void)close(fd);
+    struct arena arena;
+    struct storage_file file;
+    arena_init(&arena, 1000);
+    assert_true(storage_get(fixture->storage, name, part, &arena, &file));
+    assert_int_equal(file.fd, -1); /* it is small */
+    assert_int_equal(file.size, strlen(text));
+    assert_memory_equal(file.bytes, text, file.size);
+    arena_release(&arena);
+}
+
+static bool is_remembered(const struct fixture *fixture, const char *name,
+                          enum storage_part part)
+{
+    struct arena arena;
+    struct storage_file file;
+    arena_init(&arena, 1000);
+    bool is_there = storage_recall(fixture->storage, name, part, &arena, &file);
+    arena_release(&arena);
+    return is_there;
+}
+
+static void assert_is_gone(const struct fixture *fixture, const char *name,
+                           enum storage_part part)
+{
+    struct arena arena;
+    struct storage_file file;
+    arena_init(&arena, 1000);
+    assert_false(storage_get(fixture->storage, name, part, &arena, &file));
+    assert_int_equal(errno, ENOENT);
+    arena_release(&arena);
+    assert_false(is_remembered(fixture, name, part));
 }
 
 static void test_names(void **state)
@@ -110,7 +138,7 @@ static void test_names(void **state)
     assert_false(storage_name_parse(name, STORAGE_NAME_LEN, NULL));
 }
 
-static void test_put_open_delete(void **state)
+static void test_put_get_delete(void **state)
 {
     struct fixture *fixture = *state;
     assert_int_equal(put(fixture, NAME), STORAGE_OK);
@@ -119,12 +147,45 @@ static void test_put_open_delete(void **state)
     assert_int_equal(scratch_count_files(&fixture->scratch), 2);
     assert_true(storage_delete(fixture->storage, NAME));
     assert_int_equal(scratch_count_files(&fixture->scratch), 0);
-    assert_int_equal(storage_open(fixture->storage, NAME, STORAGE_VIDEO), -1);
-    assert_int_equal(errno, ENOENT);
+    assert_is_gone(fixture, NAME, STORAGE_VIDEO);
+    assert_is_gone(fixture, NAME, STORAGE_COVER);
     assert_true(storage_delete(fixture->storage, NAME));
     /* the leaf directory does not exist */
     assert_true(storage_delete(fixture->storage, "00000000000abc"
                                                  "ffffffff0123456789abcdef01234567"));
+}
+
+static void test_small_files_are_remembered(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(put(fixture, NAME), STORAGE_OK);
+    assert_false(is_remembered(fixture, NAME, STORAGE_COVER));
+    assert_holds(fixture, NAME, STORAGE_COVER, "picture");
+    assert_true(is_remembered(fixture, NAME, STORAGE_COVER));
+    assert_false(is_remembered(fixture, NAME, STORAGE_VIDEO));
+    /* others with the same author, or the same beginning, or no name at all */
+    assert_false(is_remembered(fixture, OTHER, STORAGE_COVER));
+    assert_false(is_remembered(fixture, "../../etc/passwd", STORAGE_COVER));
+}
+
+static void test_large_files_are_open(void **state)
+{
+    struct fixture *fixture = *state;
+    static char picture[STORAGE_SMALL_BYTES + 1];
+    struct arena arena;
+    struct storage_file file;
+    struct stat st;
+    arena_init(&arena, 1000);
+    assert_int_equal(storage_put_picture(fixture->storage, NAME, picture, sizeof picture),
+                     STORAGE_OK);
+    assert_true(storage_get(fixture->storage, NAME, STORAGE_COVER, &arena, &file));
+    assert_null(file.bytes);
+    assert_int_equal(file.size, sizeof picture);
+    assert_int_equal(fstat(file.fd, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0644);
+    (void)close(file.fd);
+    assert_false(is_remembered(fixture, NAME, STORAGE_COVER));
+    arena_release(&arena);
 }
 
 static void test_never_replaces(void **state)
@@ -267,7 +328,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
-        cmocka_unit_test_setup_teardown(test_put_open_delete, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_put_get_delete, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_small_files_are_remembered, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_large_files_are_open, setup, teardown),
         cmocka_unit_test_setup_teardown(test_never_replaces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_put_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_file_system, setup, teardown),
