@@ -49,16 +49,16 @@ static bool is_table_name(const char *name)
     return len > 0 && len <= 64 && strspn(name, "abcdefghijklmnopqrstuvwxyz_") == len;
 }
 
-/* Run TEXT once on LINK. */
+/* Run TEXT once on LINK; WHAT it does is the name of a failpoint. */
 static enum move_status run_text(struct move_run *run, struct move_link *link,
-                                 const char *text)
+                                 const char *what, const char *text)
 {
-    failpoint("alter_table", "before");
+    failpoint(what, "before");
     unsigned error = query_run(link, "SET SESSION lock_wait_timeout = 1");
     if (error == 0) {
         error = query_run(link, text);
     }
-    failpoint("alter_table", "after");
+    failpoint(what, "after");
     if (error == 0 || error == NO_SUCH_PARTITION || error == SAME_PARTITION) {
         return MOVE_OK;
     }
@@ -68,14 +68,14 @@ static enum move_status run_text(struct move_run *run, struct move_link *link,
 
 /* Run TEXT until it is done, as long as the mover runs and the claim lasts. */
 static enum move_status alter(struct move_run *run, struct move_link *link,
-                              const char *text)
+                              const char *what, const char *text)
 {
-    enum move_status status = run_text(run, link, text);
+    enum move_status status = run_text(run, link, what, text);
 
     while (status == MOVE_AGAIN) {
         run_sleep_ms(PAUSE_MS);
         status = run_tick(run);
-        status = status == MOVE_OK ? run_text(run, link, text) : status;
+        status = status == MOVE_OK ? run_text(run, link, what, text) : status;
     }
     if (status == MOVE_OK) {
         run->error[0] = '\0';
@@ -90,7 +90,7 @@ static enum move_status drop(struct move_run *run, struct move_link *link, uint3
 
     (void)snprintf(text, sizeof text, "ALTER TABLE `%s` DROP PARTITION s%u_e%llu",
                    part->tbl, slot, (unsigned long long)part->epoch);
-    return alter(run, link, text);
+    return alter(run, link, "drop_partition", text);
 }
 
 static enum move_status make(struct move_run *run, struct move_link *link, uint32_t slot,
@@ -102,7 +102,7 @@ static enum move_status make(struct move_run *run, struct move_link *link, uint3
         text, sizeof text,
         "ALTER TABLE `%s` ADD PARTITION (PARTITION s%u_e%llu VALUES IN (%llu))",
         part->tbl, slot, (unsigned long long)epoch, value_of(slot));
-    return alter(run, link, text);
+    return alter(run, link, "add_partition", text);
 }
 
 /* From now on, until it ends, only the session of LINK changes partitions of SLOT. An

@@ -353,7 +353,7 @@ describe("a promotion", () => {
   });
 
   // Looking for partitions is done in the session that may alter them, or not at all.
-  for (const failpoint of ["promote_hold:after:1", "alter_table:before:3"])
+  for (const failpoint of ["promote_hold:after:1", "add_partition:before:3"])
     test(`whose mover slept at ${failpoint} makes no partition when it wakes up, if the promotion was cancelled meanwhile`, async () => {
       const asleep = Mover.start(cluster, { failpoint });
       await request("promote");
@@ -374,7 +374,7 @@ describe("a promotion", () => {
   test("of a mover that was killed, at any point, is continued by the next mover, with a new number", async () => {
     for (const [i, failpoint] of [
       "promote_begin:after:1",
-      "alter_table:after:5",
+      "add_partition:after:5",
       "promote_write:before:2",
       "promote_flip:before:1",
       "promote_flip:after:1",

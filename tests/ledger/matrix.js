@@ -4,7 +4,17 @@
  * side by side, each with a move in which it reaches its CALL, and when all have stopped somebody is
  * killed (move_matrix.test.js). */
 
-import { Movers, expireClaims, heavyUsers, moverRoutines, oneWay, promoterRoutines, slotsWithRows } from "./moves.js";
+import {
+  Movers,
+  expireClaims,
+  heavyUsers,
+  moverRoutines,
+  oneWay,
+  ownSlots,
+  ownSlotRoutines,
+  promoterRoutines,
+  slotsWithRows,
+} from "./moves.js";
 import { crashServer, crashShard } from "./faults.js";
 import { Steering } from "./steering.js";
 import { until } from "../lib/wait.js";
@@ -13,9 +23,10 @@ import { until } from "../lib/wait.js";
 export const PATIENT_ARGS = ["--lease-ms=20000", "--per-shard=32", "--threads=2"];
 const DOWN_MS = 300;
 
-/** The two matrices: the routines that movers call, who is killed, which of them in the same round,
+/** The matrices: the routines that movers call, who is killed, which of them in the same round,
  * and which moves there are. A mover that is stopped in the flip of a move keeps others from
- * altering tables, so promotions have rounds of their own. */
+ * altering tables, so promotions have rounds of their own, and of the moves of own slots, which
+ * alter tables and flip, each has one. */
 export const MOVES = {
   name: "moves",
   kinds: ["move"],
@@ -31,6 +42,15 @@ export const PROMOTIONS = {
   victims: ["mover", "sleeper", "source", "server"],
   rounds: [["mover", "sleeper"], ["server"], ["source"]],
   next: ({ cluster, heavy, random }, from) => heavyUsers(cluster, from, heavy, random),
+};
+export const OWN_SLOTS = {
+  name: "own slots",
+  kinds: ["move"],
+  routines: ownSlotRoutines,
+  victims: ["mover", "source", "target", "server"],
+  rounds: [["mover"], ["source"], ["target"], ["server"]],
+  isAlone: true,
+  next: ({ cluster, heavy, random }, from, to) => ownSlots(cluster, from, to, heavy, random),
 };
 
 /** Every place of KIND, before and after each CALL, by the victim killed there; OFFSET rotates the

@@ -15,7 +15,8 @@
  * has one.
  *
  * MOVE_SEED: repeats a run, as far as processes allow. MOVE_SEEDS: this many runs with all places of
- * moves and promotions; in any four successive runs every place meets every victim. Without it, one
+ * moves and promotions, and some of moves of own slots; in any four successive runs every place meets
+ * every victim. Without it, one
  * run with all places of moves and those of one random round of promotions. MOVE_ROUNDS: only
  * matching rounds, such as "promotions sleeper". */
 
@@ -24,10 +25,11 @@ import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { cachedCluster } from "../lib/cached.js";
-import { assertAtRest, movesToEnd } from "../lib/mover.js";
+import { assertAtRest, movesToEnd, requestMove } from "../lib/mover.js";
+import { owners } from "../lib/rows.js";
 import { until } from "../lib/wait.js";
 import { audit, clearWorld, judge, loadWorld, randomFrom, runClients, settle } from "./lib.js";
-import { MOVES, PATIENT_ARGS, PROMOTIONS, drawn, round } from "./matrix.js";
+import { MOVES, OWN_SLOTS, PATIENT_ARGS, PROMOTIONS, drawn, round } from "./matrix.js";
 import { MANY_MOVES_MS, Movers, Traffic, movingTimes, nowUs, oneWay, quantiles, requestsOf, tally } from "./moves.js";
 
 const IS_LONG = process.env.MOVE_SEEDS !== undefined;
@@ -75,30 +77,37 @@ async function quietly(random) {
   return { idle, begun, ended, asked: traffic.asked, ...(await tally(cluster, since)) };
 }
 
-/* Everybody with an own slot is demoted. */
+/* Everybody with an own slot is demoted; the slot first moves to the shard that the user came from. */
 async function comeHome() {
-  const homes = await cluster.sqlAll("SELECT owner_id FROM owner_home WHERE author_id IS NULL");
-  for (const { shard, owner_id } of homes) await cluster.sql(shard, `CALL demote_request(${owner_id})`);
+  const homes = await cluster.sqlAll("SELECT owner_id, slot, own_slot FROM owner_home WHERE author_id IS NULL");
+  const owned = await owners(cluster);
   const movers = new Movers(cluster, 2, PATIENT_ARGS);
+  for (const { slot, own_slot } of homes)
+    if (owned.get(own_slot) !== owned.get(slot))
+      await requestMove(cluster, own_slot, owned.get(own_slot), owned.get(slot));
+  await movesToEnd(cluster, { timeoutMs: MANY_MOVES_MS });
+  for (const { slot, owner_id } of homes) await cluster.sql(owned.get(slot), `CALL demote_request(${owner_id})`);
   await movesToEnd(cluster, { timeoutMs: MANY_MOVES_MS });
   await movers.stop();
 }
 
-/* The rounds of one run, in the form of round(); OFFSET as in drawn(). */
+/* The rounds of KIND, in the form of round(); OFFSET as in drawn(). */
+function roundsOfKind(kind, offset) {
+  const cells = drawn(kind, offset);
+  const parts = kind.rounds
+    .map((victims) => victims.filter((victim) => WANTED.test(`${kind.name} ${victim}`)))
+    .filter((victims) => victims.length > 0)
+    .map((victims) => victims.map((victim) => ({ victim, cells: cells[victim] })));
+  return kind.isAlone
+    ? parts.flat().flatMap(({ victim, cells }) => cells.map((cell) => [kind, [{ victim, cells: [cell] }]]))
+    : parts.map((part) => [kind, part]);
+}
+
+/* The rounds of one run. */
 function roundsOf(random, offset) {
-  const [moves, promotions] = [MOVES, PROMOTIONS].map((kind) => {
-    const cells = drawn(kind, offset);
-    return kind.rounds
-      .map((victims) => [
-        kind,
-        victims
-          .filter((victim) => WANTED.test(`${kind.name} ${victim}`))
-          .map((victim) => ({ victim, cells: cells[victim] })),
-      ])
-      .filter(([, parts]) => parts.length > 0);
-  });
+  const [moves, promotions, own] = [MOVES, PROMOTIONS, OWN_SLOTS].map((kind) => roundsOfKind(kind, offset));
   const isAll = IS_LONG || process.env.MOVE_ROUNDS !== undefined;
-  return [...moves, ...(isAll ? promotions : [promotions[random(promotions.length)]])];
+  return [...moves, ...(isAll ? [...promotions, ...own] : [promotions[random(promotions.length)]])];
 }
 
 /* What the clients of one seed saw in REQUESTS: the errors, how many were repeated, and those of

@@ -61,7 +61,21 @@ export const moverRoutines = () =>
   ]).filter((name) => !name.startsWith("promote_"));
 
 /** Those of promotions and demotions, and the statements that make and drop partitions. */
-export const promoterRoutines = () => [...routinesOf(["move_owner.c", "partition.c"], SHARED), "alter_table"];
+export const promoterRoutines = () => [
+  ...routinesOf(["move_owner.c", "partition.c"], SHARED),
+  "add_partition",
+  "drop_partition",
+];
+
+/** Where moves of own slots differ from others, and where such a slot changes hands. */
+export const ownSlotRoutines = () => [
+  "add_partition",
+  "drop_partition",
+  "move_import",
+  "move_ready",
+  "move_give",
+  "move_purge",
+];
 
 /** Slots of GIVER with rows, except for those of OTHERS (ids of users) and own slots. */
 export async function slotsWithRows(cluster, giver, others = []) {
@@ -196,6 +210,31 @@ export const heavyUsers = (cluster, giver, users, random) => async () => {
   const { id, slot } = resting[random(resting.length)];
   return { slot, from: giver, to: giver, request: `CALL ${slot < 1024 ? "promote" : "demote"}_request(${id})` };
 };
+
+/* Number of USERS on SHARD that are promoted for moves of own slots. */
+const PROMOTED = 4;
+
+/** next() for Steering: own slots of GIVER go to TAKER. If it has none, some of USERS (ids) on it
+ * are promoted before. */
+export async function ownSlots(cluster, giver, taker, users, random) {
+  const resting = () =>
+    cluster.sql(
+      giver,
+      `SELECT slot FROM slot_fence AS f WHERE slot >= 1024 AND state = 'owned' AND NOT EXISTS
+      (SELECT 1 FROM slot_move AS m WHERE m.active IS NOT NULL AND m.slot = f.slot) ORDER BY slot`,
+    );
+  if ((await resting()).length === 0) {
+    const next = heavyUsers(cluster, giver, users, random);
+    for (let i = 0; i < PROMOTED; i++) await next().then((user) => user && cluster.sql(giver, user.request));
+    const movers = new Movers(cluster, 1);
+    await movesToEnd(cluster, { timeoutMs: MANY_MOVES_MS });
+    await movers.stop();
+  }
+  return async () => {
+    const [{ slot } = {}] = await resting();
+    return slot === undefined ? undefined : { slot, from: giver, to: taker };
+  };
+}
 
 /** next() for Traffic: any of SLOTS, from wherever it is. */
 export const anyWay = (cluster, slots, random) => async () => {
