@@ -374,7 +374,7 @@ describe("a promotion", () => {
   test("of a mover that was killed, at any point, is continued by the next mover, with a new number", async () => {
     for (const [i, failpoint] of [
       "promote_begin:after:1",
-      "add_partition:after:5",
+      "drop_partition:after:5",
       "promote_write:before:2",
       "promote_flip:before:1",
       "promote_flip:after:1",
