@@ -7,8 +7,9 @@
  *   preparing  the taker's fence is importing; what lies there of the slot is removed
  *   copying    the giver journals the keys of what is written; all rows go over
  *   draining   what the journal names goes over, again and again
- *   verifying  sums of both sides are compared; what differs is looked at again
- *   flipping   the giver's fence is locked, the rest goes over, it says "moved"
+ *   verifying  sums of both sides are compared
+ *   flipping   what differs is looked at again; then the giver's fence is locked, the rest
+ *              goes over, it says "moved"
  *   keeping    the taker serves; what it writes goes back, so that the giver could
  *   reverting  a flip the other way
  *   purging    the giver's rows are removed
