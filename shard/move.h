@@ -37,7 +37,8 @@ struct move_limits {
     int lease_ms;            /* a mover that does not say anything for so long has died */
     unsigned imports_max;    /* slots that arrive on one shard at a time */
     int lock_ms;             /* writers wait so long for a flip that does not begin */
-    int commit_ms;           /* a copy slows down while commits take longer; 0: never */
+    int commit_ms;           /* it copies, compares and removes more slowly while
+                                commits take longer; 0: never */
     unsigned statements_max; /* or while a shard has more under way at a time; 0: never */
     const char *lag_query;   /* (ref) how far replicas are behind, in ms; NULL: none */
     int lag_ms;              /* it stands still while they are more */

@@ -293,7 +293,16 @@ static bool look_for_lag(struct move_run *run)
     return is_lagging(run, run->giver) || is_lagging(run, run->taker);
 }
 
-/* Is there a reason to copy more slowly, or not at all? */
+/* Is it in a phase that reads or writes all rows? What the journal names goes over at
+ * once in any. */
+static bool is_bulk(const struct move_run *run)
+{
+    const enum move_phase phase = run->move->phase;
+
+    return phase == PHASE_COPYING || phase == PHASE_VERIFYING || phase == PHASE_PURGING;
+}
+
+/* Is there a reason to be slower, or to stand still? */
 static void look_for_load(struct move_run *run)
 {
     const struct move_limits *limits = run->limits;
@@ -304,12 +313,14 @@ static void look_for_load(struct move_run *run)
         return;
     }
     run->throttle = "";
-    if (limits->commit_ms > 0 && run->commit_ms > limits->commit_ms &&
-        run->move->phase == PHASE_COPYING) {
+    if (!is_bulk(run)) {
+        return;
+    }
+    if (limits->commit_ms > 0 && run->commit_ms > limits->commit_ms) {
         run->throttle = "commits are slow";
     }
-    for (size_t i = 0; i < ARRAY_LEN(links) && limits->statements_max > 0 &&
-                       run->throttle[0] == '\0' && run->move->phase == PHASE_COPYING;
+    for (size_t i = 0;
+         i < ARRAY_LEN(links) && limits->statements_max > 0 && run->throttle[0] == '\0';
          i++) {
         uint64_t n = statements_on(links[i]);
         if (n > limits->statements_max) {

@@ -299,13 +299,27 @@ describe("a move", () => {
     [from, to] = [to, from];
   });
 
-  test("with a rate limit neither copies, compares nor removes faster than that", async () => {
+  test("with a rate limit neither copies, compares nor removes faster than that, and in each reports when shards run too much", async () => {
     const rowsPerS = 20;
+    const sleeper = await open(from, "SELECT 1");
+    const connection = await sleeper.value("SELECT CONNECTION_ID()");
+    const asleep = sleeper.run("SELECT SLEEP(600)").catch(() => {}); /* with the mover's own one these are two */
     await requestMove(cluster, slot, from, to, 0);
     await cluster.sql(from, `CALL move_throttle(${slot}, ${rowsPerS})`);
-    const mover = Mover.start(cluster);
-    const { rows_total: rows } = await untilMove(cluster, from, slot, ["done"]);
+    const mover = Mover.start(cluster, { args: ["--statements=1"] });
+    const throttles = {}; /* what each phase reported last */
+    const { rows_total: rows } = await until("the move to be done", async () => {
+      const move = await moveOf(cluster, from, slot);
+      throttles[move.phase] = move.throttle;
+      return move.phase === "done" && move;
+    });
     await mover.stop();
+    await cluster.sql(from, `KILL ${connection}`);
+    await asleep;
+    await sleeper.end();
+    for (const phase of ["copying", "verifying", "purging"])
+      assert.match(throttles[phase], /^shard\d runs \d+ statements$/, `${phase}: ${JSON.stringify(throttles)}`);
+    assert.equal(throttles.done, "");
     [from, to] = [to, from];
     const at = Object.fromEntries(
       [...mover.text.matchAll(/^(\S+) .* slot=(\d+) .*phase=(\w+)/gm)]
