@@ -363,8 +363,12 @@ static enum move_status go_there(struct move_run *run, const struct look *giver,
 enum move_status run_catch_up(struct move_run *run, enum move_phase draining,
                               enum move_phase verifying, enum move_phase flipping)
 {
-    enum move_status status = run_beat(run, draining);
+    /* Before writers wait, the journal is as short as it gets without that. */
+    enum move_status status = run_drain_few(run);
 
+    if (status == MOVE_OK) {
+        status = run_beat(run, draining);
+    }
     if (status == MOVE_OK) {
         status = run_drain_all(run);
     }
@@ -375,10 +379,16 @@ enum move_status run_catch_up(struct move_run *run, enum move_phase draining,
         status = run_verify(run);
     }
     if (status == MOVE_OK) {
-        status = run_drain_all(run);
+        status = run_drain_few(run);
     }
     if (status == MOVE_OK) {
         status = run_beat(run, flipping);
+    }
+    if (status == MOVE_OK) {
+        status = run_narrow_suspects(run);
+    }
+    if (status == MOVE_OK) {
+        status = run_drain_all(run);
     }
     return status;
 }
@@ -523,9 +533,9 @@ static enum move_status finish(struct move_run *run, enum move_phase end)
 /* One look at a move that can still be rolled back: what was written goes back. */
 static enum move_status keep(struct move_run *run, bool *is_over)
 {
-    enum move_status status = MOVE_OK;
     struct move_link *there = run->to;
-    uint64_t entries = DRAIN_ENTRIES;
+    enum move_status status;
+    uint64_t entries;
 
     if (run->move->wish == WISH_FINISH) {
         *is_over = true;
@@ -533,12 +543,14 @@ static enum move_status keep(struct move_run *run, bool *is_over)
     }
     run->to = run->from; /* rows go back */
     run->from = there;
-    while (status == MOVE_OK && entries == DRAIN_ENTRIES) {
+    /* Writers do not wait for it: if more arrives than goes back, a wish ends it. */
+    do {
         status = run_drain(run, &entries);
         if (status == MOVE_OK) {
             status = run_tick(run);
         }
-    }
+    } while (status == MOVE_OK && entries == DRAIN_ENTRIES &&
+             (run->move->wish == WISH_GO || run->move->wish == WISH_PAUSE));
     run->from = run->to;
     run->to = there;
     if (status == MOVE_REFUSED && run->is_lost) { /* it cannot come back any more */

@@ -7,8 +7,9 @@
  *   preparing  the taker's fence is importing; what lies there of the slot is removed
  *   copying    the giver journals the keys of what is written; all rows go over
  *   draining   what the journal names goes over, again and again
- *   verifying  sums of both sides are compared; what differs is looked at again
- *   flipping   the giver's fence is locked, the rest goes over, it says "moved"
+ *   verifying  sums of both sides are compared
+ *   flipping   what differs is looked at again; then the giver's fence is locked, the rest
+ *              goes over, it says "moved"
  *   keeping    the taker serves; what it writes goes back, so that the giver could
  *   reverting  a flip the other way
  *   purging    the giver's rows are removed
@@ -36,7 +37,8 @@ struct move_limits {
     int lease_ms;            /* a mover that does not say anything for so long has died */
     unsigned imports_max;    /* slots that arrive on one shard at a time */
     int lock_ms;             /* writers wait so long for a flip that does not begin */
-    int commit_ms;           /* a copy slows down while commits take longer; 0: never */
+    int commit_ms;           /* it copies, compares and removes more slowly while
+                                commits take longer; 0: never */
     unsigned statements_max; /* or while a shard has more under way at a time; 0: never */
     const char *lag_query;   /* (ref) how far replicas are behind, in ms; NULL: none */
     int lag_ms;              /* it stands still while they are more */

@@ -48,6 +48,7 @@ enum move_status run_purge(struct move_run *run, struct move_link *link, uint64_
         }
         arena_release(&arena);
     }
+    run->throttle = "";
     return status;
 }
 

@@ -27,8 +27,13 @@ const struct move_table move_tables[MOVE_TABLES] = {
 #undef MOVE_TABLE
 };
 
-/* On the way back it is drained so often: the giver, which counts, has none of it. */
-#define BACK_DRAIN_MS 1000
+/* On the way back it is drained so often: the giver, which counts, has none of it, and
+ * writers wait when it is not short (_slot_log_bound). */
+#define BACK_DRAIN_MS 50
+
+/* So many times in a row it is read before something else has its turn, even if more
+ * arrives than goes over. */
+#define ROUNDS_MAX 4
 
 /* Some rows of one table. */
 struct chunk {
@@ -197,6 +202,21 @@ enum move_status run_drain(struct move_run *run, uint64_t *entries)
     return status;
 }
 
+enum move_status run_drain_few(struct move_run *run)
+{
+    enum move_status status = MOVE_OK;
+    uint64_t entries = DRAIN_ENTRIES;
+
+    for (unsigned n = 0; status == MOVE_OK && entries == DRAIN_ENTRIES && n < ROUNDS_MAX;
+         n++) {
+        status = run_drain(run, &entries);
+        if (status == MOVE_OK) {
+            status = run_tick(run);
+        }
+    }
+    return status;
+}
+
 enum move_status run_drain_all(struct move_run *run)
 {
     enum move_status status = MOVE_OK;
@@ -299,16 +319,8 @@ enum move_status run_drain_some(struct move_run *run)
 {
     const bool is_due =
         run->from != run->giver && clock_mono_ms() - run->drained_ms >= BACK_DRAIN_MS;
-    uint64_t entries = is_due || run->backlog > BACKLOG_HIGH ? DRAIN_ENTRIES : 0;
-    enum move_status status = MOVE_OK;
 
-    while (status == MOVE_OK && entries == DRAIN_ENTRIES) {
-        status = run_drain(run, &entries);
-        if (status == MOVE_OK) {
-            status = run_tick(run);
-        }
-    }
-    return status;
+    return is_due || run->backlog > BACKLOG_HIGH ? run_drain_few(run) : MOVE_OK;
 }
 
 /* Is it time to look at slot_move, or at the journal, or to be slower? */

@@ -169,10 +169,15 @@ struct link_call run_write(struct move_run *run, struct dbarg batch, const char 
 /* Carry over what the journal names, once; *ENTRIES is how many were there. */
 enum move_status run_drain(struct move_run *run, uint64_t *entries) MUST_CHECK;
 
-/* The same while it is long, so that it does not grow; on the way back once a second. */
+/* The same some times, until it is short if it can be. */
+enum move_status run_drain_few(struct move_run *run) MUST_CHECK;
+
+/* The same if it is long, so that it does not grow; on the way back some times a second.
+ */
 enum move_status run_drain_some(struct move_run *run) MUST_CHECK;
 
-/* The same until hardly anything is left. */
+/* The same until hardly anything is left. If more is written than goes over, that needs a
+ * phase in which writers wait for it (_slot_log_bound): not copying, not verifying. */
 enum move_status run_drain_all(struct move_run *run) MUST_CHECK;
 
 /* Make PARTS, what move_drain() answers, the argument of move_write(). False: memory is
@@ -185,8 +190,12 @@ const struct dbresult *run_last(const struct dbresult *parts);
 /* That answer is not what it should be: MOVE_REFUSED, as run->error says. */
 enum move_status run_misread(struct move_run *run);
 
-/* Compare the sums of both sides, and drain; what still differs is suspect. */
+/* Compare the sums of both sides; what differs is suspect. */
 enum move_status run_verify(struct move_run *run) MUST_CHECK;
+
+/* Drain, and look at the suspects again: those that still differ remain. Writers wait for
+ * it as for run_drain_all(). */
+enum move_status run_narrow_suspects(struct move_run *run) MUST_CHECK;
 
 /* Are the suspects the same on both sides? MOVE_REFUSED: no, as run->error says;
  * MOVE_AGAIN: it was not known by DEADLINE_MS (monotonic). FROM holds locks meanwhile:

@@ -17,6 +17,9 @@
 /* A paused move looks for another wish. */
 #define PAUSE_MS 200
 
+/* While it stands still the journal is read so often: writers need not wait for that. */
+#define STILL_MS 40
+
 /* Of a lease, which both shards may take twice to say how far replicas are behind. */
 #define LAG_SHARE 8
 
@@ -290,7 +293,16 @@ static bool look_for_lag(struct move_run *run)
     return is_lagging(run, run->giver) || is_lagging(run, run->taker);
 }
 
-/* Is there a reason to copy more slowly, or not at all? */
+/* Is it in a phase that reads or writes all rows? What the journal names goes over at
+ * once in any. */
+static bool is_bulk(const struct move_run *run)
+{
+    const enum move_phase phase = run->move->phase;
+
+    return phase == PHASE_COPYING || phase == PHASE_VERIFYING || phase == PHASE_PURGING;
+}
+
+/* Is there a reason to be slower, or to stand still? */
 static void look_for_load(struct move_run *run)
 {
     const struct move_limits *limits = run->limits;
@@ -301,12 +313,14 @@ static void look_for_load(struct move_run *run)
         return;
     }
     run->throttle = "";
-    if (limits->commit_ms > 0 && run->commit_ms > limits->commit_ms &&
-        run->move->phase == PHASE_COPYING) {
+    if (!is_bulk(run)) {
+        return;
+    }
+    if (limits->commit_ms > 0 && run->commit_ms > limits->commit_ms) {
         run->throttle = "commits are slow";
     }
-    for (size_t i = 0; i < ARRAY_LEN(links) && limits->statements_max > 0 &&
-                       run->throttle[0] == '\0' && run->move->phase == PHASE_COPYING;
+    for (size_t i = 0;
+         i < ARRAY_LEN(links) && limits->statements_max > 0 && run->throttle[0] == '\0';
          i++) {
         uint64_t n = statements_on(links[i]);
         if (n > limits->statements_max) {
@@ -323,6 +337,24 @@ bool run_is_tick_due(const struct move_run *run)
                     run->move->phase == PHASE_COPYING;
 
     return is_first || clock_mono_ms() - run->move->told_ms >= BEAT_MS;
+}
+
+/* Do nothing for MS, but carry over what is written meanwhile. */
+static enum move_status stand_still(struct move_run *run, int ms)
+{
+    const int64_t end_ms = clock_mono_ms() + ms;
+    enum move_status status = MOVE_OK;
+    uint64_t entries = 0;
+
+    do {
+        if (run->is_journaled) {
+            status = run_drain(run, &entries);
+        }
+        if (entries < DRAIN_ENTRIES) {
+            run_sleep_ms(STILL_MS);
+        }
+    } while (status == MOVE_OK && !*run->stop && clock_mono_ms() < end_ms);
+    return status;
 }
 
 enum move_status run_tick(struct move_run *run)
@@ -345,12 +377,8 @@ enum move_status run_tick(struct move_run *run)
             look_for_load(run);
             is_still = run->is_halted;
         }
-        if (is_still && run->is_journaled) {
-            uint64_t entries;
-            status = run_drain(run, &entries);
-        }
         if (is_still) {
-            run_sleep_ms(run->is_halted ? BEAT_MS : PAUSE_MS);
+            status = stand_still(run, run->is_halted ? BEAT_MS : PAUSE_MS);
         }
     } while (status == MOVE_OK && is_still && !*run->stop);
     return status;

@@ -398,16 +398,10 @@ static enum move_status narrow_suspects(struct move_run *run)
     return status;
 }
 
-enum move_status run_verify(struct move_run *run)
+enum move_status run_narrow_suspects(struct move_run *run)
 {
-    enum move_status status;
+    enum move_status status = MOVE_OK;
 
-    for (size_t i = 0; i < MOVE_TABLES; i++) {
-        buf_init(&run->suspects[i], KEYS_MAX);
-    }
-    clear_suspects(run);
-    run->move->rows_verified = 0;
-    status = compare_sums(run);
     for (unsigned look = 0; status == MOVE_OK && run->n_suspects > 0 && look < LOOKS_MAX;
          look++) {
         status = run_drain_all(run);
@@ -416,4 +410,14 @@ enum move_status run_verify(struct move_run *run)
         }
     }
     return status;
+}
+
+enum move_status run_verify(struct move_run *run)
+{
+    for (size_t i = 0; i < MOVE_TABLES; i++) {
+        buf_init(&run->suspects[i], KEYS_MAX);
+    }
+    clear_suspects(run);
+    run->move->rows_verified = 0;
+    return compare_sums(run);
 }

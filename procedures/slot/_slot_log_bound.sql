@@ -5,11 +5,19 @@
 -- too long.
 --
 -- No journal grows without bound. While its entries arrive at the other shard, writes are told to
--- wait ("busy", more of them the longer it is) until it is shorter, so that the move or the
--- rollback can finish. If nothing has arrived for some seconds (the mover died, or the other shard
--- is down or full) writes do not wait; in the end the journal is given up (slot_lost), and the next
--- mover begins again: this costs its work, not the service. Nor do writes wait for a rollback that
--- was not requested (owned).
+-- wait ("busy"), more of them the longer it is, so that the move or the rollback can finish:
+--
+--   what the mover does                        entries: none waits up to   all wait from
+--   copying, verifying                                            10,000          20,000
+--   draining, flipping; all of the way back                          200             400
+--
+-- In the second line the mover goes on when it has read fewer than 500 entries at a time
+-- (shard/move_copy.c): however many write, it comes to that.
+--
+-- If nothing has arrived for some seconds (the mover died, or the other shard is down or full)
+-- writes do not wait; in the end the journal is given up (slot_lost), and the next mover begins
+-- again: this costs its work, not the service. Nor do writes wait for a rollback that was not
+-- requested (owned).
 --
 -- Touches : SELECT, UPDATE op; SELECT slot_log, slot_move, slot_import, slot_fence (by slot);
 --           SELECT, INSERT slot_lost
@@ -44,24 +52,23 @@ BEGIN
           FROM slot_log AS l FORCE INDEX (drain)
          WHERE l.slot = v_slot;
 
-        -- A flip waits until the journal is short, so writers slow down for it then.
-        SELECT COALESCE(MAX(IF(m.phase = 'flipping', 2, 1)), 0)
+        -- Of the move that was asked for here; NULL: there is none.
+        SELECT MAX(IF(m.flipped_at IS NULL AND m.drained_at > v_late,
+                      IF(m.phase IN ('draining', 'flipping'), 2, 1), 0))
           INTO v_read
           FROM slot_move AS m
-         WHERE m.active = v_slot
-           AND m.flipped_at IS NULL
-           AND m.drained_at > v_late
-           AND v_span > 100;
+         WHERE m.active = v_slot;
 
-        SELECT GREATEST(COALESCE(MAX(1), 0), v_read)
-          INTO v_read
-          FROM slot_import AS i
-         STRAIGHT_JOIN slot_fence AS f
-            ON f.slot = i.slot
-           AND f.state = 'migrating'
-         WHERE i.slot = v_slot
-           AND i.drained_at > v_late
-           AND v_span > 100;
+        IF v_read IS NULL THEN
+            SELECT COALESCE(MAX(2), 0)
+              INTO v_read
+              FROM slot_import AS i
+             STRAIGHT_JOIN slot_fence AS f
+                ON f.slot = i.slot
+               AND f.state = 'migrating'
+             WHERE i.slot = v_slot
+               AND i.drained_at > v_late;
+        END IF;
 
         SELECT COUNT(*)
           INTO v_lost
@@ -74,8 +81,7 @@ BEGIN
                SET o.code = 'busy'
              WHERE o.slot = v_slot
                AND o.code = 'ok'
-               AND RAND() < IF(v_read = 2, LEAST(v_span / 1000, 0.9),
-                               LEAST((v_span - 10000) / 10000, 0.9));
+               AND RAND() < IF(v_read = 2, (v_span - 200) / 200, (v_span - 10000) / 10000);
         ELSEIF v_lost > 0 OR v_span > 200000 THEN
             INSERT INTO slot_lost (slot, at)
             VALUES (v_slot, _now_ms())

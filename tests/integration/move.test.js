@@ -13,7 +13,7 @@ import { Mover, assertAtRest, moveOf, requestMove, untilMove } from "../lib/move
 import { TcpProxy } from "../lib/proxy.js";
 import { movingTables, owners, plantVideos, rowsOf } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
-import { audit } from "../ledger/lib.js";
+import { audit, install, routine } from "../ledger/lib.js";
 import { expireClaims } from "../ledger/moves.js";
 
 const TEXTS = ['he said "x" \\ \u{1F600} é', "tab\there, line\nthere", "'; DROP TABLE user; --", '[1,2,{"a":null}]'];
@@ -299,13 +299,27 @@ describe("a move", () => {
     [from, to] = [to, from];
   });
 
-  test("with a rate limit neither copies, compares nor removes faster than that", async () => {
+  test("with a rate limit neither copies, compares nor removes faster than that, and in each reports when shards run too much", async () => {
     const rowsPerS = 20;
+    const sleeper = await open(from, "SELECT 1");
+    const connection = await sleeper.value("SELECT CONNECTION_ID()");
+    const asleep = sleeper.run("SELECT SLEEP(600)").catch(() => {}); /* with the mover's own one these are two */
     await requestMove(cluster, slot, from, to, 0);
     await cluster.sql(from, `CALL move_throttle(${slot}, ${rowsPerS})`);
-    const mover = Mover.start(cluster);
-    const { rows_total: rows } = await untilMove(cluster, from, slot, ["done"]);
+    const mover = Mover.start(cluster, { args: ["--statements=1"] });
+    const throttles = {}; /* what each phase reported last */
+    const { rows_total: rows } = await until("the move to be done", async () => {
+      const move = await moveOf(cluster, from, slot);
+      throttles[move.phase] = move.throttle;
+      return move.phase === "done" && move;
+    });
     await mover.stop();
+    await cluster.sql(from, `KILL ${connection}`);
+    await asleep;
+    await sleeper.end();
+    for (const phase of ["copying", "verifying", "purging"])
+      assert.match(throttles[phase], /^shard\d runs \d+ statements$/, `${phase}: ${JSON.stringify(throttles)}`);
+    assert.equal(throttles.done, "");
     [from, to] = [to, from];
     const at = Object.fromEntries(
       [...mover.text.matchAll(/^(\S+) .* slot=(\d+) .*phase=(\w+)/gm)]
@@ -534,5 +548,112 @@ describe("a move", () => {
     await zombie.stop();
     await mover.stop();
     await agree();
+  });
+});
+
+/* Between two reads of the journal by the mover, more writes are offered than it carries over at a time. */
+describe("writes that are more than a mover carries over", () => {
+  const N_SESSIONS = 256; /* touched by one CALL */
+  const CALLS = 9; /* between two reads: 2304 writes; it carries 2000 */
+  const ROUNDS_MAX = 60;
+  /* What a read of the journal waits for: as many are let pass as N_OPEN says. */
+  const GATE = `UPDATE gate SET n_asked = n_asked + 1;
+    WHILE (SELECT n_asked > n_open FROM gate) DO DO SLEEP(0.002); END WHILE;
+
+    CALL _move_answer(`;
+  const ids = Array.from({ length: N_SESSIONS }, (_, i) => (i + 1).toString(16).padStart(32, "0"));
+  const ackedAt = new Map(); /* by session: no write that was acknowledged last began earlier */
+  let here;
+  let there;
+  let mover;
+  let sessions; /* by shard */
+
+  before(async () => {
+    here = (await owners(cluster)).get(slot);
+    there = cluster.shards.find(({ name }) => name !== here).name;
+    await cluster.sql(
+      here,
+      `INSERT INTO session (slot, user_id, session, created_at, seen_at, expires_at)
+      SELECT ${slot}, ${users[0].id}, UNHEX(LPAD(HEX(seq), 32, '0')), 1, 1, _now_ms() + 86400000 FROM seq_1_to_${N_SESSIONS}`,
+    );
+    await cluster.sqlAll(`CREATE TABLE gate (n_asked INT NOT NULL, n_open INT NOT NULL) ENGINE = InnoDB;
+      INSERT INTO gate (n_asked, n_open) VALUES (0, 0)`);
+    await install(cluster, [routine("move", "move_drain", [["CALL _move_answer(", GATE]])]);
+    sessions = new Map(
+      await Promise.all([here, there].map(async (name) => [name, await open(name, "SELECT 1; COMMIT")])),
+    );
+    mover = Mover.start(cluster);
+  });
+  after(async () => {
+    await cluster.sqlAll("UPDATE gate SET n_open = 1000000");
+    await mover.stop();
+    await Promise.all([...sessions.values()].map((session) => session.end()));
+    await install(cluster, [routine("move", "move_drain", [])]);
+    await cluster.sqlAll("DROP TABLE gate");
+    await cluster.sql((await owners(cluster)).get(slot), `DELETE FROM session WHERE created_at = 1`);
+  });
+
+  /** Offers writes to SHARD until all are told to wait, and counts in TALLY what became of them. */
+  async function offer(shard, tally) {
+    const ops = ids.map((session) => ({ slot, epoch: 1, owner: Number(users[0].id), session }));
+    for (let i = 0, isTaken = true; i < CALLS && isTaken; i++) {
+      const at = Date.now();
+      const rows = await sessions.get(shard).rows(`CALL session_touch('${JSON.stringify(ops)}')`);
+      for (const { n, code } of rows) {
+        tally[code] = (tally[code] ?? 0) + 1;
+        if (code === "ok") ackedAt.set(ids[Number(n) - 1], at);
+      }
+      isTaken = rows.some(({ code }) => code === "ok");
+    }
+  }
+
+  /** While the journal of SOURCE is read in PHASES, offers writes before each time. Resolves to what became of them, and
+   * to the longest span of the journal. */
+  async function outrun(source, phases) {
+    const tally = { span: 0 };
+    const session = sessions.get(source);
+    let opened = Number(await session.value("SELECT n_open FROM gate"));
+    const look = async () => {
+      const asked = Number(await session.value("SELECT n_asked FROM gate"));
+      const phase = await sessions
+        .get(here)
+        .value(`SELECT phase FROM slot_move WHERE slot = ${slot} ORDER BY move_id DESC LIMIT 1`);
+      return (!phases.includes(phase) || asked > opened) && { phase, asked };
+    };
+    for (let round = 1; ; round++) {
+      const { phase, asked } = await until("the mover to read the journal or to end", look, { everyMs: 5 });
+      if (!phases.includes(phase)) return tally;
+      assert.ok(round <= ROUNDS_MAX, `${phase} after ${round} reads of the journal, ${JSON.stringify(tally)}`);
+      await offer(source, tally);
+      const span = await session.value(`SELECT MAX(id) - MIN(id) FROM slot_log WHERE slot = ${slot}`);
+      tally.span = Math.max(tally.span, Number(span));
+      opened = asked;
+      await session.run(`UPDATE gate SET n_open = ${opened}`);
+    }
+  }
+
+  /** Nothing else is told to anybody than to wait, and what was acknowledged is on SHARD. */
+  async function assertKept(shard, tally) {
+    const { ok, busy, span, ...others } = tally;
+    assert.ok(ok > 0 && busy > 0 && span < 20_000 + CALLS * N_SESSIONS, JSON.stringify(tally));
+    assert.deepEqual(Object.keys(others), [], JSON.stringify(tally));
+    const rows = await cluster.sql(
+      shard,
+      `SELECT LOWER(HEX(session)) AS id, seen_at FROM session WHERE slot = ${slot} AND created_at = 1`,
+    );
+    assert.equal(rows.length, N_SESSIONS);
+    for (const { id, seen_at: at } of rows)
+      assert.ok(at >= ackedAt.get(id), `session ${id}: ${at}, acknowledged ${ackedAt.get(id)}`);
+  }
+
+  test("are told to wait, so that a move comes to its end, and so does its way back", async () => {
+    await requestMove(cluster, slot, here, there, 600000);
+    const out = await outrun(here, ["queued", "preparing", "copying", "draining", "verifying", "flipping"]);
+    await assertKept(there, out);
+    await cluster.sql(here, `CALL move_wish(${slot}, 'rollback')`);
+    const back = await outrun(there, ["keeping", "reverting"]);
+    await assertKept(here, back);
+    const { restarts, last_error: error } = await untilMove(cluster, here, slot, ["undone"]);
+    assert.deepEqual([restarts, error], [0, ""]);
   });
 });

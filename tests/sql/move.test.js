@@ -325,9 +325,9 @@ describe("a journal", () => {
     )
       .flat()
       .find((row) => "moving" in row);
-  /* Nine in ten writers are told so. */
-  const isBusy = () =>
-    until("a writer to be told to wait", async () => (await codes()).code === "busy", { everyMs: 1 });
+  const isAlwaysBusy = async () => {
+    for (let i = 0; i < 10; i++) assert.equal((await codes()).code, "busy");
+  };
   const isNeverBusy = async (moving) => {
     for (let i = 0; i < 30; i++) assert.deepEqual(await codes(), { code: "ok", moving });
   };
@@ -351,7 +351,7 @@ describe("a journal", () => {
       "7",
       "that of the other shard",
     );
-    await isBusy();
+    await isAlwaysBusy();
     await root.run(`UPDATE slot_move SET drained_at = drained_at - 5000 WHERE move_id = ${id}`);
     await isNeverBusy("1");
     await fill(2_000_000, 200_000);
@@ -364,6 +364,37 @@ describe("a journal", () => {
     );
   });
 
+  test("that the mover needs short makes writers wait early, all of them in the end; while it copies and compares, late", async () => {
+    await root.run(`UPDATE slot_fence SET state = 'owned', token = NULL WHERE slot = ${slot}`);
+    const { id, token } = await claimed(slot);
+    await call(mover, "move_open", slot, token);
+    const span = async (n) => {
+      await root.run("DELETE FROM slot_log");
+      await fill(4_000_000, n);
+    };
+    /* The entries that the mover reads are in it until they have arrived. */
+    await fill(4_000_000, 1);
+    await call(mover, "move_drain", slot, token, 2);
+    await call(mover, "move_drained", slot, token);
+    for (const [phase, none, all] of [
+      ["copying", 10_000, 20_000],
+      ["draining", 200, 400],
+      ["verifying", 10_000, 20_000],
+      ["flipping", 200, 400],
+    ]) {
+      await one(mover, "move_beat", id, token, 10000, JSON.stringify({ phase }));
+      await root.run(`UPDATE slot_move SET drained_at = _now_ms() WHERE move_id = ${id}`);
+      await span(none);
+      await isNeverBusy("1");
+      await root.run(`UPDATE slot_move SET drained_at = _now_ms() WHERE move_id = ${id}`);
+      await span(all);
+      await isAlwaysBusy();
+    }
+    await root.run(`UPDATE slot_move SET drained_at = drained_at - 5000 WHERE move_id = ${id}`);
+    await isNeverBusy("1"); /* nobody reads it */
+    await root.run(`UPDATE slot_move SET finished_at = 1 WHERE move_id = ${id}; DELETE FROM slot_log`);
+  });
+
   test("of a slot that moves back makes writers wait as well; of a slot that merely could move back, never", async () => {
     const token = key();
     await root.run(`UPDATE slot_fence SET state = 'owned', journal = 1, token = UNHEX('${token}') WHERE slot = ${slot};
@@ -373,7 +404,14 @@ describe("a journal", () => {
     await drain(token);
     await isNeverBusy("1");
     await root.run(`UPDATE slot_fence SET state = 'migrating', journal = 0 WHERE slot = ${slot}`);
-    await isBusy();
+    for (const [entries, check] of [
+      [400, isAlwaysBusy],
+      [200, () => isNeverBusy("1")],
+    ]) {
+      await root.run(`DELETE FROM slot_log; UPDATE slot_import SET drained_at = _now_ms() WHERE slot = ${slot}`);
+      await fill(3_200_000, entries);
+      await check();
+    }
     await root.run(
       `UPDATE slot_fence SET state = 'owned', token = NULL WHERE slot = ${slot}; DELETE FROM slot_import; DELETE FROM slot_log`,
     );
