@@ -486,40 +486,6 @@ void run_spread(struct move_run *run, uint32_t slot, uint64_t epoch, const char 
     }
 }
 
-/* The move is final: the journal ends, the rows left behind are removed. */
-static enum move_status finish(struct move_run *run, enum move_phase end)
-{
-    enum move_status status = run_beat(run, PHASE_PURGING);
-    struct look look;
-
-    if (status == MOVE_OK) {
-        run_spread(run, run->move->slot, run->move->epoch, run->to->name);
-        status = run_look(run, run->to, &look);
-    }
-    if (status == MOVE_OK && strcmp(look.token, run->move->token) == 0) {
-        status = run_call_locking(
-            run, (struct link_call){.link = run->to,
-                                    .proc = PROC_MOVE_CLOSE,
-                                    .args = {run_slot(run), run_token(run)}});
-    }
-    if (status == MOVE_OK) {
-        status = run_sweep(run, run->to);
-    }
-    if (status == MOVE_OK) {
-        status = partition_drop(run, run->from, run->move->slot, run->move->epoch - 1);
-    }
-    if (status == MOVE_OK) {
-        status = run_purge(run, run->from, run->move->epoch);
-    }
-    if (status != MOVE_OK) {
-        return status;
-    }
-    if (!run->is_lost) {
-        run->error[0] = '\0';
-    }
-    return run_beat(run, end);
-}
-
 /* One look at a move that can still be rolled back: what was written goes back. */
 static enum move_status keep(struct move_run *run, bool *is_over)
 {
@@ -661,7 +627,7 @@ static enum move_status after_flip(struct move_run *run, const struct look *give
         return status;
     }
     if (is_over) {
-        return finish(run, PHASE_DONE);
+        return run_finish(run, PHASE_DONE);
     }
     if (run->move->wish == WISH_ROLLBACK) {
         status = go_back(run, giver, taker);
@@ -682,7 +648,7 @@ static enum move_status revert(struct move_run *run, const struct look *giver,
     }
     if (look_is(taker, "moved") && taker->epoch == run->move->epoch) {
         status = settle(run, taker, giver);
-        return status == MOVE_OK ? finish(run, PHASE_UNDONE) : status;
+        return status == MOVE_OK ? run_finish(run, PHASE_UNDONE) : status;
     }
     status = adopt(run, run->taker, taker, taker->epoch);
     if (status == MOVE_OK && run->move->wish != WISH_CANCEL) {
