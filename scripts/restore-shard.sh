@@ -32,7 +32,9 @@
 # writes. Run again, it goes on where it was interrupted.
 #
 # Slots that left this shard after the backup stay where they are. Slots that arrived after it have
-# no rows here: they stay refused, and the script names them and says what to do.
+# no rows here, or only some: they stay refused, and the script names them and says what to do. So
+# it does for slots that are here, and of which another shard has newer rows, because a move to this
+# one can still be rolled back.
 # Exit status: 0 done; 1 failed, with the reason; 2 misuse.
 #
 # SPDX-License-Identifier: MIT
@@ -155,18 +157,29 @@ physical_put() {
 
 # ---- what the others say --------------------------------------------------------------
 
+# Adds to $work/given, per slot that NAME gave to the shard, a line "name slot epoch until"; until:
+# ms since the Unix epoch, as long as a move keeps its rows there; 0: none does. At epoch 1 it only
+# heard of an assignment (slot_assign).
+given_ask() {
+	one "$1" "SELECT '$1', f.slot, f.epoch, COALESCE(m.flipped_at + m.keep_ms, 0) FROM slot_fence AS f
+		LEFT JOIN slot_move AS m ON m.active = f.slot AND m.epoch = f.epoch AND m.phase IN ('flipping', 'keeping')
+		WHERE f.state = 'moved' AND f.server = '$shard' AND f.epoch > 1" >>"$work/given" || fail "$1 does not answer"
+}
+
 # Sets heard (the last counter of the shard that they remember), clock, and writes lines
 # "shard slot next epoch server state homes" to $work/epochs.
 others_ask() {
 	local name line
 	heard=0 clock=0
 	: >"$work/epochs"
+	: >"$work/given"
 	for name in "${others[@]}"; do
 		line=$(one "$name" "SELECT COALESCE((SELECT MAX(k.beat) FROM shard_known AS k WHERE k.name = '$shard'), 0),
 			_now_ms()") || fail "$name does not answer; --without=$name goes on without what it knows"
 		((${line%%$'\t'*} <= heard)) || heard=${line%%$'\t'*}
 		((${line##*$'\t'} <= clock)) || clock=${line##*$'\t'}
 		one "$name" "CALL slot_epochs()" | awk -v name="$name" '{ print name "\t" $0 }' >>"$work/epochs"
+		given_ask "$name"
 	done
 	ok "${#others[@]} other shards answer"
 }
@@ -271,11 +284,34 @@ entries() {
 		}' "$work/epochs" | sort -t : -k 2n
 }
 
-# Who had SLOT before: the shard whose fence says that it gave the slot to this one.
-former() { awk -F '\t' -v slot="$1" '$2 == slot && $6 == "moved" { print $1; exit }' "$work/epochs"; }
+# Who gave SLOT to this shard last, and until when its rows are kept there: "name until".
+giver_of() {
+	awk -F '\t' -v slot="$1" '
+		$2 == slot && ($3 > epoch + 0 || $3 == epoch && $4 > until) { name = $1; epoch = $3; until = $4 }
+		END { if (name != "") print name, until }' "$work/given"
+}
+
+# claim_tell NAME SLOT EPOCH: has shard NAME know at which epoch this one has the slot, so that
+# slot_adopt there goes above it.
+claim_tell() {
+	one "$1" "CALL slot_learn('[{\"slot\":$2,\"epoch\":$3,\"server\":\"$shard\"}]')" >/dev/null || fail "$1 does not answer"
+}
+
+# What can become of SLOT, which came here at EPOCH, and whose rows are not here.
+lost_say() {
+	local slot=$1 epoch=$2 giver='' until=0
+	read -r giver until < <(giver_of "$slot") || true
+	[[ -z $giver ]] || claim_tell "$giver" "$slot" "$epoch"
+	if ((until > 0)); then
+		note "  $giver keeps its rows at least until $(moment "$until"): CALL slot_adopt($slot, '$giver') there"
+	elif [[ -n $giver ]]; then
+		note "  if $giver still has its rows (CALL slot_stats() there), CALL slot_adopt($slot, '$giver') there"
+	fi
+	note "  to go on with what is on $shard (nothing, a part, or what you load): CALL slot_adopt($slot, '$shard')"
+}
 
 settle() {
-	local list=() i last line slot what epoch server giver kept gone lost past now all_gone=0 all_lost=0 all_kept=0 all_past=0
+	local list=() i last line slot what epoch server kept gone lost past now all_gone=0 all_lost=0 all_kept=0 all_past=0
 	one "$shard" "CALL shard_refuse('$1')" >/dev/null || fail "$shard could not be refused"
 	now=$(one "$shard" "SELECT _now_ms()")
 	((now + 2000 >= clock)) || fail "the clock of $shard is $(((clock - now) / 1000)) s behind the others': set it first," \
@@ -300,16 +336,28 @@ settle() {
 					note "slot $slot has since moved to $server (epoch $epoch) and stays there"
 					continue
 				fi
-				note "slot $slot came to $shard after this data: its rows are missing, and it stays refused"
-				giver=$(former "$slot")
-				[[ -z $giver ]] ||
-					note "  if $giver still has its rows (CALL slot_stats() there), CALL slot_adopt($slot, '$giver') there"
-				note "  to go on with what is on $shard (nothing, or what you load): CALL slot_adopt($slot, '$shard')"
+				note "slot $slot came to $shard after this data: rows of it are missing, and it stays refused"
+				lost_say "$slot" "$epoch"
 			done
 		} <"$work/settled"
 	done
 	ok "slots: $all_kept kept at new epochs, $all_gone gone to others, $all_lost without rows"
 	((all_past == 0)) || ok "own slots: $all_past have ended, their users are in the slots of their ids"
+}
+
+# Slots that this shard has, and that another one still keeps for a rollback: until the shard was
+# lost, what was written here went back there.
+newer_say() {
+	local name slot epoch until here
+	while IFS=$'\t' read -r -u 3 name slot epoch until; do
+		((until > 0)) || continue
+		here=$(one "$shard" "SELECT f.epoch FROM slot_fence AS f
+			WHERE f.slot = $slot AND f.state = 'owned' AND f.epoch > $epoch") || fail "$shard does not answer"
+		[[ -n $here ]] || continue
+		claim_tell "$name" "$slot" "$here"
+		note "slot $slot: $name has newer rows until $(moment "$until") (longer: CALL move_wish($slot, 'pause') there)"
+		note "  to go on with them: CALL slot_adopt($slot, '$name') there, then run this again with --in-place"
+	done 3<"$work/given"
 }
 
 # Slots that left the shard by moves that its data does not know, or knows as over, and that could
@@ -384,5 +432,6 @@ else
 fi
 migrate
 settle "$( ((in_place)) && echo 'its data was put back' || echo 'restored from a backup')"
+newer_say
 moves_end
 compare

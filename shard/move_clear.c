@@ -73,6 +73,41 @@ enum move_status run_sweep(struct move_run *run, struct move_link *link)
     return status;
 }
 
+/* ---- Final ---- */
+
+enum move_status run_finish(struct move_run *run, enum move_phase end)
+{
+    enum move_status status = run_beat(run, PHASE_PURGING);
+    struct look look;
+
+    if (status == MOVE_OK) {
+        run_spread(run, run->move->slot, run->move->epoch, run->to->name);
+        status = run_look(run, run->to, &look);
+    }
+    if (status == MOVE_OK && strcmp(look.token, run->move->token) == 0) {
+        status = run_call_locking(
+            run, (struct link_call){.link = run->to,
+                                    .proc = PROC_MOVE_CLOSE,
+                                    .args = {run_slot(run), run_token(run)}});
+    }
+    if (status == MOVE_OK) {
+        status = run_sweep(run, run->to);
+    }
+    if (status == MOVE_OK) {
+        status = partition_drop(run, run->from, run->move->slot, run->move->epoch - 1);
+    }
+    if (status == MOVE_OK) {
+        status = run_purge(run, run->from, run->move->epoch);
+    }
+    if (status != MOVE_OK) {
+        return status;
+    }
+    if (!run->is_lost) {
+        run->error[0] = '\0';
+    }
+    return run_beat(run, end);
+}
+
 /* ---- Called off ---- */
 
 /* What move_cancel() answers. */

@@ -144,6 +144,10 @@ enum move_status run_purge(struct move_run *run, struct move_link *link,
 /* Remove a journal on LINK that nobody needs any more. */
 enum move_status run_sweep(struct move_run *run, struct move_link *link) MUST_CHECK;
 
+/* The move is final: the journal ends, the rows left behind at FROM are removed, and it
+ * is over as END says. */
+enum move_status run_finish(struct move_run *run, enum move_phase end) MUST_CHECK;
+
 /* LINK, to which the slot was to go, forgets it: it goes on with OTHER at EPOCH. A mover
  * that slept finds nothing there that would let it begin again. */
 enum move_status run_forget(struct move_run *run, struct move_link *link,

@@ -4,10 +4,12 @@
  * table; and back. */
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { CODE } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
-import { Cluster } from "../lib/cluster.js";
+import { Cluster, ROOT } from "../lib/cluster.js";
 import { Session } from "../lib/mariadb.js";
 import { Mover, assertAtRest, moveOf, requestMove, untilMove } from "../lib/mover.js";
 import { TcpProxy } from "../lib/proxy.js";
@@ -655,5 +657,136 @@ describe("writes that are more than a mover carries over", () => {
     await assertKept(here, back);
     const { restarts, last_error: error } = await untilMove(cluster, here, slot, ["undone"]);
     assert.deepEqual([restarts, error], [0, ""]);
+  });
+});
+
+describe("a taker that is restored while others keep what they gave it for a rollback", () => {
+  let giver; /* the last of the others: the script asks another one first */
+  let lost; /* came after the data of the taker */
+  let timed; /* the time of its move is over */
+  let rows; /* of the slot, on the shard that gave it */
+  let out; /* of the script */
+
+  /** Restores the taker where it is; resolves to what the script says. */
+  const restore = () =>
+    new Promise((done, failed) => {
+      const args = [
+        `--topology=${cluster.files.topology}`,
+        `--defaults-file=${cluster.files.root_cnf}`,
+        `--shard=${to}`,
+        "--in-place",
+        "--yes",
+      ];
+      execFile(join(ROOT, "scripts/restore-shard.sh"), args, { env: cluster.env }, (error, text, err) =>
+        error ? failed(new Error(`${error.message}\n${text}${err}`)) : done(text),
+      );
+    });
+  /* slot_adopt raises the mint. */
+  const keptRows = async () => (await rowsOf(cluster, from, slot)).filter((text) => !text.includes("`slot_seq`"));
+  const ready = () =>
+    until("all shards", async () => (await fetch(`${cluster.server.adminUrl}/readyz`)).status === 200);
+
+  before(async () => {
+    giver = cluster.shards.map(({ name }) => name).findLast((name) => name !== to);
+    [lost, timed] = [...(await owners(cluster))]
+      .filter(([number, shard]) => shard === giver && number !== slot)
+      .map(([number]) => number);
+    const mover = Mover.start(cluster);
+    for (const [number, source] of [
+      [slot, from],
+      [lost, giver],
+      [timed, giver],
+    ]) {
+      await requestMove(cluster, number, source, to, 600000);
+      await untilMove(cluster, source, number, ["keeping"]);
+    }
+    await actAs(users[4], "after the backup");
+    await restingRows(to);
+    await until(
+      "the journal to be read",
+      async () => (await cluster.sql(to, `SELECT id FROM slot_log WHERE slot = ${slot}`)).length === 0,
+    );
+    await mover.stop();
+    rows = await keptRows();
+    await cluster.sql(giver, `UPDATE slot_move SET keep_ms = 1 WHERE active = ${timed}`);
+    await cluster.sql(
+      to,
+      `DELETE FROM slot_fence WHERE slot = ${lost}; DELETE FROM slot_known WHERE slot = ${lost};
+      DELETE FROM slot_import WHERE slot = ${lost}; CALL _slot_changed();
+      UPDATE user SET signature = 'old' WHERE slot = ${slot}`,
+    );
+    out = await restore();
+  });
+
+  test("names the one that gave it a slot that it lacks, not another that had the slot before, and until when", () => {
+    const notes = out.split("\n").filter((line) => line.includes(`slot_adopt(${lost}, `));
+    assert.equal(notes.length, 2, out);
+    assert.match(
+      notes[0],
+      new RegExp(`${giver} keeps its rows at least until .*slot_adopt\\(${lost}, '${giver}'\\) there`),
+    );
+    assert.match(notes[1], new RegExp(`slot_adopt\\(${lost}, '${to}'\\)`));
+  });
+
+  test("leaves them what is newer: until the time is over, or the operator takes it or ends the move", async () => {
+    assert.match(
+      out,
+      new RegExp(`slot ${slot}: ${from} has newer rows until .*\n.*slot_adopt\\(${slot}, '${from}'\\) there`),
+    );
+    await cluster.sql(to, `CALL slot_adopt(${lost}, '${to}')`);
+    const mover = Mover.start(cluster, { args: ["--lease-ms=1000"] }); /* it tells how far it is four times as often */
+    await untilMove(cluster, giver, timed, ["done"]);
+    for (const [number, source] of [
+      [slot, from],
+      [lost, giver],
+    ])
+      await until("the mover to say why it waits", async () =>
+        /was restored, or the slot settled/.test((await moveOf(cluster, source, number)).last_error),
+      );
+    await told(from, 2);
+    assert.deepEqual(
+      [(await moveOf(cluster, from, slot)).phase, (await moveOf(cluster, giver, lost)).phase],
+      ["keeping", "keeping"],
+    );
+    assert.deepEqual(await keptRows(), rows);
+
+    await cluster.sql(giver, `CALL move_wish(${lost}, 'finish')`);
+    await untilMove(cluster, giver, lost, ["done"]);
+    const { epoch } = await fenceOf(to);
+    await cluster.sql(from, `CALL slot_adopt(${slot}, '${from}')`);
+    await untilMove(cluster, from, slot, ["done"]);
+    assert.deepEqual(await keptRows(), rows);
+    const now = await fenceOf(from);
+    assert.ok(now.state === "owned" && now.epoch > epoch, JSON.stringify([now, epoch]));
+
+    assert.match(await restore(), new RegExp(`slot ${slot} has since moved to ${from}`));
+    await cluster.sql(to, `CALL shard_admit('${to}')`);
+    await ready();
+    await moved(mover, from, to, 0, ["done"]);
+    await mover.stop();
+    await assertAtRest(cluster);
+    [from, to] = [to, from];
+    await actAs(users[4], "and afterwards");
+    await agree();
+  });
+});
+
+describe("a move on its way back", () => {
+  test("ends at the taker if the slot was settled there at the very epoch that it was to have", async () => {
+    const mover = Mover.start(cluster, { failpoint: "move_open:before:2" }); /* there, and back */
+    await requestMove(cluster, slot, from, to, 600000);
+    await untilMove(cluster, from, slot, ["keeping"]);
+    await cluster.sql(from, `CALL move_wish(${slot}, 'rollback')`);
+    await mover.stopped();
+    await cluster.sql(to, `CALL slot_settle(${slot}, '${to}')`);
+    assert.equal((await fenceOf(to)).epoch, (await moveOf(cluster, from, slot)).epoch);
+    mover.go();
+    await untilMove(cluster, from, slot, ["done"]);
+    await mover.stop();
+    await assertAtRest(cluster);
+    assert.equal((await owners(cluster)).get(slot), to);
+    [from, to] = [to, from];
+    await actAs(users[3], "after all");
+    await agree();
   });
 });
