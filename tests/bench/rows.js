@@ -38,7 +38,7 @@ async function callsOf(server) {
 /* What the shards have sent and received, in bytes. */
 async function bytesOf(cluster) {
   const rows = await cluster.sqlAll("SHOW GLOBAL STATUS WHERE variable_name IN ('Bytes_sent', 'Bytes_received')");
-  return rows.reduce((sum, { Value }) => sum + Value, 0);
+  return rows.reduce((sum, { Value }) => sum + Number(Value), 0);
 }
 
 const costsOf = async (bench, server) => ({

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
-import { tmpdir } from "node:os";
+import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -29,10 +29,11 @@ import {
 } from "../lib/checks.js";
 import { Cluster } from "../lib/cluster.js";
 import { Contract } from "../lib/contract.js";
+import { Mariadb } from "../lib/mariadb.js";
 import * as media from "../lib/media.js";
 import { CommandReader, PacketReader, TcpProxy } from "../lib/proxy.js";
 import { parseAnswers, RawConnection } from "../lib/raw.js";
-import { literal, rowsFrom } from "../lib/sql.js";
+import { SqlError, literal, sql } from "../lib/sql.js";
 import { until } from "../lib/wait.js";
 
 const contract = new Contract();
@@ -195,22 +196,124 @@ test("answers on a raw socket are told apart and parsed", () => {
   assert.throws(() => parseAnswers(Buffer.from("nonsense\r\n\r\n")));
 });
 
-test("rows of all result sets are joined, integers become numbers; a literal cannot be broken out of", () => {
-  const sets = [
-    {
-      names: ["a", "b"],
-      rows: [
-        ["1", "x\ty"],
-        [null, "9007199254740993"],
-      ],
-    },
-    { names: ["c"], rows: [] },
-    { names: ["a"], rows: [["-5"], [""]] },
-  ];
-  assert.deepEqual(rowsFrom(sets), [{ a: 1, b: "x\ty" }, { a: null, b: "9007199254740993" }, { a: -5 }, { a: "" }]);
-  assert.equal(literal("a'b"), "X'612762'");
+test("a literal cannot be broken out of", () => {
+  assert.equal(literal("a'b\\"), "'a''b\\\\'");
   assert.equal(literal(""), "''");
   assert.equal(literal(5), "5");
+  assert.equal(literal(Buffer.from([0, 255])), "X'00ff'");
+  assert.equal(literal({ a: "'" }), `'{"a":"''"}'`);
+});
+
+test("the SQL client", async (t) => {
+  const server = await Mariadb.start();
+  t.after(() => server.stop());
+  const root = server.session();
+  const cnf = join(server.dir, "root.cnf");
+  writeFileSync(cnf, `[client]\nuser=${userInfo().username}\n`);
+  const ask = (text, options) => sql(cnf, server, text, { database: "", ...options });
+
+  await t.test("texts stay texts, and only NULL is null", async () => {
+    const texts = ["NULL", "123", "", " a'b\\\t\n\0<&>é\u{1F600}", null];
+    const query = `SELECT ${texts.map((text, i) => `${literal(text)} AS c${i}`)}`;
+    const row = Object.fromEntries(texts.map((text, i) => [`c${i}`, text]));
+    assert.deepEqual(await root.run(query), [[row]]);
+    assert.deepEqual(await ask(query), [row]);
+  });
+
+  await t.test("numbers lose no digit", async () => {
+    const query = `SELECT 1 AS one, -5 AS minus, 9007199254740991 AS most, 9007199254740993 AS more,
+      18446744073709551615 AS max, COUNT(*) AS n, SUM(1) AS total, 1.50 AS exact, 2.5e0 AS near, YEAR('2026-01-02') AS y`;
+    const texts = { one: "1", minus: "-5", most: "9007199254740991", more: "9007199254740993" };
+    Object.assign(texts, { max: "18446744073709551615", n: "1", total: "1", exact: "1.50", near: "2.5", y: "2026" });
+    const numbers = { one: 1, minus: -5, most: 9007199254740991, n: 1, total: 1, near: 2.5, y: 2026 };
+    assert.deepEqual(await root.rows(query), [texts]);
+    assert.deepEqual(await ask(query), [{ ...texts, ...numbers }]);
+  });
+
+  await t.test("binary columns have bytes", async () => {
+    const bytes = Buffer.from([0, 255, 49]);
+    const query = `SELECT ${literal(bytes)} AS b, CAST('12' AS BINARY) AS digits, '12' AS text`;
+    const row = { b: bytes, digits: Buffer.from("12"), text: "12" };
+    assert.deepEqual(await root.rows(query), [row]);
+    assert.deepEqual(await ask(query), [row]);
+  });
+
+  await t.test("several result sets, also of a CALL; statements without columns have none", async () => {
+    await root.run(
+      "CREATE DATABASE d; CREATE PROCEDURE d.two () BEGIN SELECT 1 AS a; DO 0; SELECT 2 AS b FROM DUAL WHERE 0; END",
+    );
+    assert.deepEqual(await root.run("DO 1; CALL d.two(); SELECT 'x' AS c UNION ALL SELECT 'y'"), [
+      [{ a: "1" }],
+      [],
+      [{ c: "x" }, { c: "y" }],
+    ]);
+    assert.deepEqual(await root.run("CALL d.two()"), [[{ a: "1" }], []]);
+    assert.deepEqual(await root.run("DO 1"), []);
+    assert.equal(await root.value("DO 1"), null);
+    assert.deepEqual(await ask("CALL d.two(); SELECT 'x' AS c"), [{ a: 1 }, { c: "x" }]);
+    assert.deepEqual(await ask(" \n"), []);
+    const rows = [];
+    await root.each("DO 1; CALL d.two(); SELECT NULL AS c, 'x' AS d", (row) =>
+      rows.push(row.map((v) => v && String(v))),
+    );
+    assert.deepEqual(rows, [["1"], [null, "x"]]);
+  });
+
+  await t.test("a session keeps its state, and statements are answered in order", async () => {
+    const all = ["SET @a = 1", "SET @a = @a + 1", "SELECT @a AS a"].map((text) => root.run(text));
+    assert.deepEqual(await Promise.all(all), [[], [], [[{ a: "2" }]]]);
+  });
+
+  await t.test("an error has number, state and text, and the session goes on", async () => {
+    const signal = "SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'no:\nnever'";
+    const refusal = { constructor: SqlError, errno: 1644, state: "45400", text: "no:\nnever" };
+    await assert.rejects(root.run(`SELECT 1; ${signal}; SET @a = 3`), {
+      ...refusal,
+      message: "ERROR 1644 (45400): no:\nnever",
+    });
+    assert.equal(await root.value("SELECT @a"), "2");
+    await assert.rejects(ask(signal), refusal);
+    await assert.rejects(root.each(signal, assert.fail), refusal);
+  });
+
+  await t.test("a refused login is an error of every call", async () => {
+    const stranger = server.session({ user: "nobody" });
+    const refusal = { constructor: SqlError, errno: 1698, state: "28000" };
+    for (let i = 0; i < 2; i++) await assert.rejects(stranger.run("SELECT 1"), refusal);
+  });
+
+  await t.test("a connection that the server ends is an error of what waits, and of later calls", async () => {
+    const session = server.session();
+    const id = await session.value("SELECT CONNECTION_ID()");
+    const isLost = (error) => error instanceof SqlError && [1927, 2013].includes(error.errno);
+    const waiting = [session.run("SELECT SLEEP(60)"), session.run("SELECT 1")].map((run) =>
+      assert.rejects(run, isLost),
+    );
+    await until(
+      "the statement to run",
+      async () =>
+        (await root.rows(`SELECT 1 FROM information_schema.processlist WHERE id = ${id} AND info LIKE '%SLEEP%'`))
+          .length > 0,
+    );
+    await root.run(`KILL ${id}`);
+    await Promise.all(waiting);
+    await assert.rejects(session.run("SELECT 1"), isLost);
+    await session.end();
+
+    const idle = server.session();
+    await root.run(`KILL ${await idle.value("SELECT CONNECTION_ID()")}`);
+    await assert.rejects(idle.run("SELECT 1"), isLost);
+  });
+
+  await t.test("an answer that does not come is an error, and so is a session that was ended", async () => {
+    const session = server.session();
+    await assert.rejects(session.run("SELECT SLEEP(60)", 10), /no answer in 10 ms: SELECT SLEEP/);
+    await assert.rejects(ask("SELECT SLEEP(60)", { timeoutMs: 10 }), /no answer in 10 ms/);
+    const waiting = assert.rejects(session.run("SELECT 1"), /was ended/);
+    await session.end();
+    await waiting;
+    await assert.rejects(session.run("SELECT 1"), /was ended/);
+  });
 });
 
 function packet(number, ...parts) {

@@ -10,7 +10,7 @@ import { duplicates, slotOfId, strayRows, timeOfId, unevenness } from "../lib/ch
 import { Cluster, UPLOADS, slowdown } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
 import { TcpProxy } from "../lib/proxy.js";
-import { movingTables, moveSlot, owners, removeStrays, RootSession, RUNNING_CALLS } from "../lib/rows.js";
+import { movingTables, moveSlot, owners, removeStrays, RUNNING_CALLS } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 import { audit } from "../ledger/lib.js";
 
@@ -561,7 +561,7 @@ test("a CALL that hangs in the database is killed before it is repeated; nothing
   const headers = { "Idempotency-Key": randomBytes(16).toString("hex") };
   const register = () =>
     lossyApi.post("/douyin/user/register/", { username, password: "p" }, { headers }).then((a) => a.json);
-  const session = new RootSession(cluster, owner);
+  const session = cluster.session(owner);
   let json;
   try {
     await session.run(`START TRANSACTION; SELECT * FROM slot_fence WHERE slot = ${slot} FOR UPDATE`);
@@ -572,7 +572,7 @@ test("a CALL that hangs in the database is killed before it is repeated; nothing
     await until("no CALL to be running", async () => (await running()).length === 0);
     await session.run("ROLLBACK");
   } finally {
-    await session.close();
+    await session.end();
   }
   assert.deepEqual(await namesIn(username), [], "an attempt that was given up took effect");
   const again = await until("the shard to serve", async () => {

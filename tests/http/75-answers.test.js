@@ -8,7 +8,6 @@ import { after, test } from "node:test";
 import { CODE, uniqueName } from "../lib/api.js";
 import { Cluster, slowdown } from "../lib/cluster.js";
 import { TcpProxy } from "../lib/proxy.js";
-import { RootSession } from "../lib/rows.js";
 import { until } from "../lib/wait.js";
 
 const SHARD = "shard1";
@@ -98,7 +97,7 @@ for (const table of ["message", "outbox"])
   test(`an ALTER of ${table} waits behind a reader, a message is under way: "busy" only if nothing was written`, async () => {
     assert.equal((await api.say(ann.token, ben.id, uniqueName("first"))).status_code, CODE.OK);
     const text = uniqueName("text");
-    const [reader, holder, changer] = [1, 2, 3].map(() => new RootSession(cluster, SHARD));
+    const [reader, holder, changer] = [1, 2, 3].map(() => cluster.session(SHARD));
     const waits = (what, query) =>
       until(what, async () => (await cluster.sql(SHARD, query)).length > 0, {
         everyMs: 150,
@@ -129,6 +128,6 @@ for (const table of ["message", "outbox"])
       const allowed = isThere ? [CODE.OK] : [CODE.BUSY, CODE.UNAVAILABLE, CODE.UNKNOWN];
       assert.ok(allowed.includes(answer.status_code), `${isThere} rows and ${JSON.stringify(answer)}`);
     } finally {
-      await Promise.all([reader, holder, changer].map((session) => session.close()));
+      await Promise.all([reader, holder, changer].map((session) => session.end()));
     }
   });

@@ -14,7 +14,6 @@ import { uniqueName } from "../lib/api.js";
 import { Cluster, ROOT, UPLOADS, buildDir } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
 import { makeNext } from "../lib/next.js";
-import { RootSession } from "../lib/rows.js";
 import { until } from "../lib/wait.js";
 
 const CLIENTS = 3;
@@ -210,7 +209,7 @@ test("new tables, routines and servers while requests of every kind go on: no re
     );
     /* On shard2 somebody is reading the table that gets a new column. */
     await enter("tables and routines of shard2, which wait for a reader");
-    const reader = new RootSession(cluster, "shard2");
+    const reader = cluster.session("shard2");
     await reader.run("START TRANSACTION; SELECT COUNT(*) FROM idem");
     const waiting = migrate();
     await until(
@@ -232,7 +231,7 @@ test("new tables, routines and servers while requests of every kind go on: no re
       await waiting,
       /shard1: up to date[\s\S]*shard2: waiting to ALTER TABLE idem[\s\S]*shard2: loaded schema version 1 to 2/,
     );
-    await reader.close();
+    await reader.end();
     await enter("one new server");
     await replace(seats[0], program);
     await enter("new servers");

@@ -11,7 +11,6 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { CODE } from "../lib/api.js";
 import { Cluster, ROOT } from "../lib/cluster.js";
-import { RootSession } from "../lib/rows.js";
 import { until } from "../lib/wait.js";
 
 const STEP = `-- SPDX-License-Identifier: MIT
@@ -102,7 +101,7 @@ test("it checks all shards first, stops at the first that fails, and goes on fro
   writeFileSync(file, STEP);
 
   /* Somebody reads the table that gets a new column, and does not stop. */
-  const reader = new RootSession(cluster, "shard2");
+  const reader = cluster.session("shard2");
   await reader.run("START TRANSACTION; SELECT COUNT(*) FROM idem");
   const stopped = await deploy("--patience=3");
   assert.equal(stopped.status, 1, stopped.out);
@@ -112,7 +111,7 @@ test("it checks all shards first, stops at the first that fails, and goes on fro
   );
   assert.deepEqual(await versions(), [2, 1]);
   await reader.run("COMMIT");
-  await reader.close();
+  await reader.end();
 
   const done = await deploy();
   assert.equal(done.status, 0, done.out);

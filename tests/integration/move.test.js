@@ -10,7 +10,6 @@ import { after, before, describe, test } from "node:test";
 import { CODE } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
 import { Cluster, ROOT } from "../lib/cluster.js";
-import { Session } from "../lib/mariadb.js";
 import { Mover, assertAtRest, moveOf, requestMove, untilMove } from "../lib/mover.js";
 import { TcpProxy } from "../lib/proxy.js";
 import { movingTables, owners, plantVideos, rowsOf } from "../lib/rows.js";
@@ -105,10 +104,7 @@ async function told(shard, n) {
 
 /** A session that has run STATEMENT in a transaction and keeps it open. */
 async function open(shard, statement) {
-  const holder = new Session(
-    [`--defaults-file=${cluster.files.root_cnf}`, `--socket=${cluster.shard(shard).socket}`],
-    "doushard",
-  );
+  const holder = cluster.session(shard);
   await holder.run("START TRANSACTION");
   await holder.run(statement);
   return holder;

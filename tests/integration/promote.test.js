@@ -12,7 +12,7 @@ import { slotOfId } from "../lib/checks.js";
 import { Cluster, ROOT, UPLOADS } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
 import { Mover, moveOf, movesUnderWay, requestMove, untilMove } from "../lib/mover.js";
-import { RootSession, movingTables, owners } from "../lib/rows.js";
+import { movingTables, owners } from "../lib/rows.js";
 import { shardctl } from "../lib/shardctl.js";
 import { parallel, until } from "../lib/wait.js";
 import { audit } from "../ledger/lib.js";
@@ -318,7 +318,7 @@ describe("a promotion", () => {
 
   test("that is cancelled while somebody alters a table leaves no partition of that table either", async () => {
     await cluster.sql(home, "CREATE TABLE zebra (id INT)");
-    const reader = new RootSession(cluster, home);
+    const reader = cluster.session(home);
     await reader.run("START TRANSACTION; SELECT COUNT(*) FROM zebra");
     const mover = Mover.start(cluster, { failpoint: "move_cancel:after:1,promote_parts:after:2" });
     await request("promote");
@@ -327,8 +327,8 @@ describe("a promotion", () => {
     await cluster.sql(home, `CALL move_wish(${shared}, 'cancel')`);
     await mover.stopped();
     /* A rename of two tables locks the first one while it waits for the second. */
-    const altering = new RootSession(cluster, home);
-    const id = await altering.run("SELECT CONNECTION_ID()");
+    const altering = cluster.session(home);
+    const id = await altering.value("SELECT CONNECTION_ID()");
     const altered = altering
       .run("SET lock_wait_timeout = 60; RENAME TABLE session TO session_gone, zebra TO zebra_gone")
       .catch((error) => error);
@@ -345,7 +345,7 @@ describe("a promotion", () => {
     await cluster.sql(home, `KILL QUERY ${id}`);
     assert.match((await altered).message, /interrupted/);
     await reader.run("ROLLBACK; DROP TABLE zebra");
-    await Promise.all([reader.close(), altering.close()]);
+    await Promise.all([reader.end(), altering.end()]);
     mover.go();
     await ended(mover, shared, ["undone"]);
     await mover.stop();

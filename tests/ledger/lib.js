@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT, buildDir } from "../lib/cluster.js";
 import { RUNNING_CALLS, idOf, movingTables, owners, plantVideos } from "../lib/rows.js";
@@ -212,31 +212,31 @@ export async function settle(cluster, timeoutMs = PATIENCE_MS) {
 
 const ROWS = readFileSync(join(ROOT, "tests", "ledger", "rows.sql"), "utf8");
 
-/* Lets the database client print the rows of a shard into a file. */
-function dump(cluster, shard) {
+const ESCAPES = { "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\0": "\\0" };
+const CHUNK_CHARS = 1 << 16;
+
+/* A backslash marks what would end a column or a line. */
+const columnOf = (bytes) => bytes?.toString("utf8").replaceAll(/[\\\t\n\0]/g, (c) => ESCAPES[c]) ?? "NULL";
+
+/* Writes the rows of a shard into a file as they come. */
+async function dump(cluster, shard) {
   const file = join(cluster.dir, `rows-${shard.name}.txt`);
   const out = openSync(file, "w");
-  return new Promise((done, failed) => {
-    const child = spawn(
-      "mariadb",
-      [
-        `--defaults-file=${cluster.files.root_cnf}`,
-        `--socket=${shard.socket}`,
-        "--batch",
-        "--skip-column-names",
-        "--quick",
-        "doushard",
-      ],
-      { stdio: ["pipe", out, "inherit"] },
-    );
-    child.on("error", failed);
-    child.on("close", (code) => {
-      closeSync(out);
-      if (code === 0) done(file);
-      else failed(new Error(`reading the rows of ${shard.name} ended with ${code}`));
+  const session = cluster.session(shard);
+  let text = "";
+  try {
+    await session.each(ROWS, (row) => {
+      text += `${row.map(columnOf).join("\t")}\n`;
+      if (text.length < CHUNK_CHARS) return;
+      writeSync(out, text);
+      text = "";
     });
-    child.stdin.end(ROWS);
-  });
+    writeSync(out, text);
+    return file;
+  } finally {
+    await session.end();
+    closeSync(out);
+  }
 }
 
 /**

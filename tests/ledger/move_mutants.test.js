@@ -17,7 +17,7 @@ import { slotOfId } from "../lib/checks.js";
 import { Cluster } from "../lib/cluster.js";
 import { nameOn } from "../lib/load.js";
 import { Mover, assertAtRest, requestMove, untilMove, wishMove } from "../lib/mover.js";
-import { RootSession, movingTables, moveSlot, owners, plantVideos, removeStrays, rowsOf } from "../lib/rows.js";
+import { movingTables, moveSlot, owners, plantVideos, removeStrays, rowsOf } from "../lib/rows.js";
 import { until } from "../lib/wait.js";
 import { audit, clearWorld, drawn, install, judge, routine } from "./lib.js";
 import { nowUs } from "./moves.js";
@@ -154,7 +154,7 @@ async function goOn(mover, scene) {
 /* A write has passed the fence and is not committed when the slot is about to move: it waits at a
  * gate (see GATE). */
 async function writeAcrossMove(scene) {
-  const keeper = new RootSession(cluster, FROM);
+  const keeper = cluster.session(FROM);
   const isOnShard = async (text) => (await cluster.sql(FROM, `SELECT 1 AS x FROM DUAL WHERE ${text}`)).length > 0;
   await keeper.run("SELECT GET_LOCK('gate', 0)");
   const written = scene.like(1);
@@ -170,7 +170,7 @@ async function writeAcrossMove(scene) {
       ),
     { everyMs: 200 },
   ); /* innodb_trx is not updated more often */
-  await keeper.close();
+  await keeper.end();
   assert.equal(await written, 0);
   await moveIs(scene, ["keeping"]);
   assert.ok(await wishMove(cluster, FROM, scene.slot, "finish"));

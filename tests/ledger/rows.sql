@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- What `ledger check` reads of a shard, in the batch format of the client: see rows.h.
+-- What `ledger check` reads of a shard; lib.js writes each row as a line, with tabs between the columns.
 
 SELECT 'user', user_id, follow_count, follower_count, favorite_count, total_favorited, work_count,
        (edge_ver & ((1 << 33) - 1)) + (follower_ver & ((1 << 33) - 1)) AS edge_ver

@@ -26,7 +26,7 @@ import { fileURLToPath } from "node:url";
 import { Api } from "./api.js";
 import { Contract } from "./contract.js";
 import { freePort } from "./port.js";
-import { sql } from "./sql.js";
+import { sessionAs, sql } from "./sql.js";
 import { PATIENCE_MS, parallel, until } from "./wait.js";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
@@ -373,8 +373,12 @@ export class Cluster {
 
   /** Run SQL as root on one shard ("shard1", or its entry). */
   sql(shard, text, options) {
-    const { socket, host, port } = typeof shard === "string" ? this.shard(shard) : shard;
-    return sql(this.files.root_cnf, { socket, host, port }, text, options);
+    return sql(this.files.root_cnf, typeof shard === "string" ? this.shard(shard) : shard, text, options);
+  }
+
+  /** A session of root on one shard; who opens it ends it. */
+  session(shard) {
+    return sessionAs(this.files.root_cnf, typeof shard === "string" ? this.shard(shard) : shard);
   }
 
   /** Run SQL as root on all shards; rows get a column `shard`. */

@@ -21,18 +21,17 @@ import {
   rmSync,
   statSync,
   utimesSync,
-  writeFileSync,
 } from "node:fs";
 import { homedir, tmpdir, userInfo } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { freePort } from "./port.js";
+import { Session } from "./sql.js";
 
 const run = promisify(execFile);
 const isRoot = process.getuid() === 0;
 
-/** Time limit for a server to start and, unless a test sets another, for a statement; a test that exceeds it
- * fails. */
+/** Time limit for a server to start. */
 const PATIENCE_MS = 60_000;
 
 /* The account of scripts/cluster.sh, made where it is missing; another suite may be making it, too. */
@@ -212,18 +211,14 @@ export class Mariadb {
 
   /** A new session. USER and PASSWORD: by default the administrator. TCP: over 127.0.0.1. */
   session({ user = userInfo().username, password = "", tcp = false, database = "" } = {}) {
-    const file = path.join(this.dir, `client-${user}.cnf`);
-    const escaped = password.replace(/[\\"]/g, "\\$&");
-    writeFileSync(file, `[client]\nuser="${user}"\npassword="${escaped}"\n`, { mode: 0o600 });
-    const where = tcp
-      ? ["--protocol=tcp", "--host=127.0.0.1", `--port=${this.port}`]
-      : ["--protocol=socket", `--socket=${this.socket}`];
-    const session = new Session([`--defaults-file=${file}`, ...where], database);
+    const where = tcp ? { host: "127.0.0.1", port: this.port } : { socketPath: this.socket };
+    const session = new Session({ ...where, user, password, database });
     this.sessions.add(session);
     return session;
   }
 
-  /** Run SQL files with the client, in the directory CWD. */
+  /** Run SQL files in the directory CWD, with the client `mariadb`, because SOURCE is one of its own commands: these
+   * files are installed that way. */
   async source(cwd, ...files) {
     for (const file of files) {
       await new Promise((resolve, reject) => {
@@ -263,136 +258,4 @@ export class Mariadb {
     }
     rmSync(this.dir, { recursive: true, force: true });
   }
-}
-
-/** What the server answered instead of a result. */
-export class SqlError extends Error {
-  constructor(errno, state, message) {
-    super(`${errno} (${state}): ${message}`);
-    this.errno = errno;
-    this.state = state;
-    this.text = message;
-  }
-}
-
-/* The connection is gone: there will be no mark. */
-const LOST = /^ERROR (1927|2006|2013|2055) \((\w+)\)[^:\n]*: ([^\n]*)$/m;
-
-const ENTITIES = { "&lt;": "<", "&gt;": ">", "&quot;": '"', "&amp;": "&" };
-const decode = (text) => text.replace(/&(?:lt|gt|quot|amp);/g, (entity) => ENTITIES[entity]);
-
-/* One client process: statements one after the other on one connection. The client prints
- * XML, which keeps result sets, NULL and the empty text apart; errors come in between. */
-export class Session {
-  constructor(options, database) {
-    this.waiting = [];
-    this.count = 0;
-    this.output = "";
-    this.client = spawn("sh", [
-      "-c",
-      'exec mariadb "$@" 2>&1',
-      "mariadb",
-      ...options,
-      "--no-auto-rehash",
-      "--skip-reconnect",
-      "--batch",
-      "--xml",
-      "--force",
-      "--unbuffered",
-      "--comments",
-      "--default-character-set=utf8mb4",
-      ...(database ? [database] : []),
-    ]);
-    this.ended = new Promise((resolve) => this.client.once("close", resolve));
-    this.client.stdin.on("error", () => {});
-    this.client.stdout.setEncoding("utf8");
-    this.client.stdout.on("data", (chunk) => {
-      this.output += chunk;
-      this.#deliver();
-    });
-    this.ended.then(() => this.#fail(new Error(`the client ended: ${this.output.trim()}`)));
-  }
-
-  /** Run one statement; resolves to its result sets, each an array of rows with text or
-   * null as values. Rejects with SqlError, or when there is no answer in PATIENCE_MS. */
-  run(statement, patienceMs = PATIENCE_MS) {
-    this.count += 1;
-    const mark = `mark-${this.count}`;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`no answer in ${patienceMs} ms: ${statement.slice(0, 200)}`)),
-        patienceMs,
-      );
-      this.waiting.push({ mark, resolve, reject, timer });
-      this.client.stdin.write(`DELIMITER \u0001\n${statement}\n\u0001\nSELECT '${mark}' AS session_mark\u0001\n`);
-    });
-  }
-
-  /** Run a statement; resolves to the rows of its first result set. */
-  async rows(statement, patienceMs = PATIENCE_MS) {
-    return (await this.run(statement, patienceMs))[0] ?? [];
-  }
-
-  /** Run a statement; resolves to the only value of its only row. */
-  async value(statement) {
-    const rows = await this.rows(statement);
-    return rows.length === 0 ? null : Object.values(rows[0])[0];
-  }
-
-  /** Close the connection and wait until the client is gone. */
-  async end() {
-    this.client.stdin.end();
-    const timer = setTimeout(() => this.client.kill("SIGKILL"), 500);
-    await this.ended;
-    clearTimeout(timer);
-  }
-
-  #deliver() {
-    while (this.waiting.length > 0) {
-      const { mark, resolve, reject, timer } = this.waiting[0];
-      const at = this.output.indexOf(`<field name="session_mark">${mark}</field>`);
-      const close = at < 0 ? -1 : this.output.indexOf("</resultset>", at);
-      if (close < 0) {
-        const lost = LOST.exec(this.output);
-        if (lost) {
-          this.#fail(new SqlError(Number(lost[1]), lost[2], lost[3]));
-        }
-        return;
-      }
-      const text = this.output.slice(0, this.output.lastIndexOf("<?xml", at));
-      this.output = this.output.slice(close + "</resultset>".length);
-      this.waiting.shift();
-      clearTimeout(timer);
-      const error = /^ERROR (\d+) \((\w+)\)[^:\n]*: ([^\n]*)$/m.exec(text);
-      if (error) {
-        reject(new SqlError(Number(error[1]), error[2], error[3]));
-      } else {
-        resolve(parse(text));
-      }
-    }
-  }
-
-  #fail(error) {
-    for (const { reject, timer } of this.waiting.splice(0)) {
-      clearTimeout(timer);
-      reject(error);
-    }
-  }
-}
-
-function parse(text) {
-  const sets = [];
-  for (const [, set] of text.matchAll(/<resultset[^>]*>([\s\S]*?)<\/resultset>/g)) {
-    const rows = [];
-    for (const [, row] of set.matchAll(/<row>([\s\S]*?)<\/row>/g)) {
-      const fields = {};
-      const field = /<field name="([^"]*)"(?: xsi:nil="true" \/>|>([\s\S]*?)<\/field>)/g;
-      for (const [, name, value] of row.matchAll(field)) {
-        fields[decode(name)] = value === undefined ? null : decode(value);
-      }
-      rows.push(fields);
-    }
-    sets.push(rows);
-  }
-  return sets;
 }

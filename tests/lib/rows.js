@@ -4,10 +4,8 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { spawn } from "node:child_process";
 import { slotOfId } from "./checks.js";
 import { literal } from "./sql.js";
-import { until } from "./wait.js";
 
 const EPOCH_MS = 1735689600000;
 
@@ -60,59 +58,6 @@ export const RUNNING_CALLS = `SELECT variable_value FROM information_schema.glob
 
 /** Remove all videos of all shards. */
 export const clearVideos = (cluster) => cluster.sqlAll("DELETE FROM video; UPDATE user SET work_count = 0");
-
-/** One root session on a shard that stays open: statements see each other's transaction. */
-export class RootSession {
-  #out = "";
-
-  constructor(cluster, shard) {
-    const { socket } = cluster.shard(shard);
-    this.child = spawn(
-      "mariadb",
-      [
-        `--defaults-file=${cluster.files.root_cnf}`,
-        `--socket=${socket}`,
-        "--batch",
-        "--skip-column-names",
-        "--unbuffered",
-        "doushard",
-      ],
-      { stdio: ["pipe", "pipe", "pipe"] },
-    );
-    this.child.stdout.on("data", (chunk) => {
-      this.#out += chunk;
-    });
-    this.child.stderr.on("data", (chunk) => {
-      this.#out += chunk;
-    });
-    this.child.stdin.on("error", () => {});
-  }
-
-  /** Resolves to what the client printed, without names of columns. */
-  async run(text) {
-    const mark = `done-${randomBytes(6).toString("hex")}`;
-    const from = this.#out.length;
-    this.child.stdin.write(`${text};\nSELECT '${mark}';\n`);
-    const said = await until(
-      text.slice(0, 60),
-      () => {
-        const all = this.#out.slice(from);
-        return (/^ERROR/m.test(all) || this.child.exitCode !== null || all.includes(mark)) && [all];
-      },
-      { everyMs: 2 },
-    );
-    if (!said[0].includes(mark)) throw new Error(`${text.slice(0, 60)}: ${said[0]}`);
-    return said[0].slice(0, said[0].indexOf(mark));
-  }
-
-  close() {
-    this.child.stdin.end();
-    return new Promise((done) => {
-      if (this.child.exitCode !== null) done();
-      else this.child.once("exit", done);
-    });
-  }
-}
 
 /* What a shard itself knows of slots: these rows stay where they are. */
 const STAYING = [
@@ -200,17 +145,17 @@ export async function giveSlot(
     ON DUPLICATE KEY UPDATE epoch = ${next}, state = 'ready', server = '${target}', token = ${binary(takers)};
     CALL _slot_changed()`,
   );
-  const session = new RootSession(cluster, source);
+  const session = cluster.session(source);
   try {
-    const given = await session.run(`START TRANSACTION; UPDATE slot_fence SET state = 'moved', epoch = ${next},
-      server = '${target}', token = ${binary(token)} WHERE slot = ${slot} AND state = 'owned'; SELECT ROW_COUNT(); CALL _slot_changed()`);
-    assert.equal(given.trim(), "1", `${source} does not own slot ${slot}`);
+    const [[given]] = await session.run(`START TRANSACTION; UPDATE slot_fence SET state = 'moved', epoch = ${next},
+      server = '${target}', token = ${binary(token)} WHERE slot = ${slot} AND state = 'owned'; SELECT ROW_COUNT() AS n; CALL _slot_changed()`);
+    assert.equal(given.n, "1", `${source} does not own slot ${slot}`);
     const statements = await rowsOf(cluster, source, slot);
     if (statements.length) await cluster.sql(target, `START TRANSACTION; ${statements.join(";\n")}; COMMIT`);
     await session.run("COMMIT");
     return next;
   } finally {
-    await session.close();
+    await session.end();
   }
 }
 

@@ -135,7 +135,7 @@ describe("job_claim", () => {
     await root.run("UPDATE slot_fence SET state = 'migrating', has_home = 0 WHERE slot = 30");
     assert.equal((await claim(app, key()))[0].target_id, video.id);
     const [entry] = await root.rows("SELECT tbl, owner, k1, k2, ks FROM slot_log");
-    assert.deepEqual(entry, { tbl: "job", owner: user.id, k1: user.id, k2: video.id, ks: "media_delete" });
+    assert.deepEqual(entry, { tbl: "job", owner: user.id, k1: user.id, k2: video.id, ks: Buffer.from("media_delete") });
     await root.run("DELETE FROM slot_log");
     await root.run("UPDATE slot_fence SET state = 'owned' WHERE slot = 30");
   });

@@ -8,10 +8,11 @@ import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { Mariadb, SqlError } from "../lib/mariadb.js";
+import { Mariadb } from "../lib/mariadb.js";
+import { SqlError, literal } from "../lib/sql.js";
 import { until } from "../lib/wait.js";
 
-export { Mariadb, SqlError, until };
+export { Mariadb, SqlError, literal, until };
 
 export const PROCEDURES = fileURLToPath(new URL("../../procedures", import.meta.url));
 export const FAR = 9_999_999_999_999; /* ms: a time after the end of any test */
@@ -64,21 +65,6 @@ export const account = (server, name, options = {}) =>
   });
 
 /* ---- Values ---- */
-
-/** An SQL literal. */
-export function literal(value) {
-  if (value === null || value === undefined) {
-    return "NULL";
-  }
-  if (typeof value === "number" || typeof value === "bigint") {
-    return String(value);
-  }
-  if (Buffer.isBuffer(value)) {
-    return value.length === 0 ? "''" : `X'${value.toString("hex")}'`;
-  }
-  const text = typeof value === "string" ? value : JSON.stringify(value);
-  return `'${text.replace(/\\/g, "\\\\").replace(/'/g, "''")}'`;
-}
 
 /** 16 random bytes as hex: an op, a session, a claim. */
 export const key = () => randomBytes(16).toString("hex");
