@@ -45,6 +45,7 @@
 #include "server/media/upload.h"
 #include "server/notify.h"
 #include "server/preflight.h"
+#include "server/watchdog.h"
 
 /* How long the start waits for the shards; those that answer later are found while
  * serving. */
@@ -72,6 +73,10 @@
 /* Limit of one shard's outbox rows that wait to be removed; the relay removes those
  * beyond it. */
 #define DELIVERY_QUEUE_MAX 16384
+
+/* The parts get this long to stop, even if requests took the whole drain_timeout: one may
+ * be in a CALL. */
+#define STOP_MS 5000
 
 enum exit_status { EXIT_STOPPED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
@@ -466,7 +471,7 @@ static bool read_news(const struct process *process, struct news *news,
     struct errmsg why;
 
     news->config = config_load(process->args, err);
-    if (news->config == NULL || !preflight_check(news->config, NULL, err) ||
+    if (news->config == NULL || !preflight_check_reload(news->config, err) ||
         !config_replace(news->config, process->config, err) ||
         !topology_read(&news->topology, news->config->topology_file, err)) {
         return false;
@@ -544,25 +549,49 @@ static void wait_for_stop(struct process *process, const sigset_t *signals)
     }
 }
 
-/* Finish what is running. True when every request was answered. */
-static bool drain(struct process *process, const sigset_t *signals)
+/* From now on a TERM or INT has its default action, which is to end at once. */
+static void unblock_ends(void)
+{
+    sigset_t ends;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    (void)pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
+}
+
+/* Finish what is running, until DEADLINE_MS (monotonic) at most. True when every request
+ * was answered. */
+static bool drain(struct process *process, int64_t deadline_ms)
 {
     struct app *app = &process->app;
-    int drain_ms = process->config->drain_timeout_ms;
     unsigned n_left;
 
-    log_write(LOG_INFO, "draining", "timeout_ms=%d", drain_ms);
+    log_write(LOG_INFO, "draining", "timeout_ms=%d", process->config->drain_timeout_ms);
     notify(process, "STOPPING=1");
     atomic_store(&app->draining, true);
     http_quiesce(app->http);
-    /* A second TERM or INT has its default action, which is to end at once. */
-    (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
-    n_left = http_drain(app->http, clock_mono_ms() + drain_ms);
-    (void)pthread_sigmask(SIG_BLOCK, signals, NULL);
+    n_left = http_drain(app->http, deadline_ms);
     if (n_left > 0) {
         log_write(LOG_WARN, "drain_timeout", "unanswered=%u", n_left);
     }
     return n_left == 0;
+}
+
+/* End the parts, whatever hangs, and log it. */
+static enum exit_status stop(struct process *process, int64_t deadline_ms,
+                             enum exit_status status)
+{
+    const int64_t least_ms = clock_mono_ms() + STOP_MS;
+    struct watchdog *watchdog =
+        watchdog_new(deadline_ms > least_ms ? deadline_ms : least_ms, (int)status);
+
+    remove_pid_file(process);
+    stop_parts(process);
+    watchdog_free(&watchdog);
+    log_write(LOG_INFO, "stopped", "status=%d", (int)status);
+    log_stop();
+    return status;
 }
 
 static enum exit_status serve(struct process *process)
@@ -586,17 +615,15 @@ static enum exit_status serve(struct process *process)
         wait_for_stop(process, &signals);
         status = EXIT_STOPPED;
     }
-    if (status == EXIT_STOPPED && !drain(process, &signals)) {
+    const int64_t deadline_ms = clock_mono_ms() + process->config->drain_timeout_ms;
+    unblock_ends();
+    if (status == EXIT_STOPPED && !drain(process, deadline_ms)) {
         /* Handlers still use the parts, so end as in a crash. Unanswered writes are safe
          * to repeat. */
         log_stop();
         _exit(EXIT_STOPPED);
     }
-    remove_pid_file(process);
-    stop_parts(process);
-    log_write(LOG_INFO, "stopped", "status=%d", (int)status);
-    log_stop();
-    return status;
+    return stop(process, deadline_ms, status);
 }
 
 /* ---- The command line ---- */
