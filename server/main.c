@@ -28,6 +28,7 @@
 #include "server/api/words.h"
 #include "server/auth/auth.h"
 #include "server/auth/rate.h"
+#include "server/auth/token_keys.h"
 #include "server/base/app.h"
 #include "server/base/metrics.h"
 #include "server/base/version.h"
@@ -451,12 +452,14 @@ static void stop_parts(struct process *process)
 struct news {
     struct config *config;
     struct words_list *words;
+    struct token_key_set *keys;
     struct topology topology;
 };
 
 static void news_free(struct news *news)
 {
     words_list_unref(&news->words);
+    token_key_set_free(&news->keys);
     topology_release(&news->topology);
     if (news->config != NULL) {
         news->config->older = NULL;
@@ -481,7 +484,11 @@ static bool read_news(const struct process *process, struct news *news,
         return config_fail(err, news->config->topology_file, 0, "%s", why.text);
     }
     news->words = read_words(news->config, err);
-    return news->words != NULL;
+    if (news->words == NULL) {
+        return false;
+    }
+    news->keys = token_key_set_read(news->config->token_keys_file, err);
+    return news->keys != NULL;
 }
 
 /* Use the shards of the topology from now on, with the threads for each.
@@ -511,9 +518,9 @@ static void reload(struct process *process)
     struct janitor_options options;
     struct sweep_options sweeps;
 
-    /* After read_news() nothing but a lack of memory can fail. */
-    if (!read_news(process, &news, &err) || !auth_reload(app->auth, news.config, &err) ||
-        !take_servers(app, &news.topology, &err)) {
+    /* After read_news() only take_servers() can fail, without memory or threads: it comes
+     * before all other changes. */
+    if (!read_news(process, &news, &err) || !take_servers(app, &news.topology, &err)) {
         news_free(&news);
         metrics_add(app->metrics, METRIC_CONFIG_RELOADS_FAILED, 1);
         log_write(LOG_ERROR, "config_refused", "error=\"%s\" detail=\"nothing changed\"",
@@ -524,6 +531,7 @@ static void reload(struct process *process)
     process->config = news.config;
     app->config = next;
     words_replace(app->words, news.words);
+    auth_replace_keys(app->auth, news.keys);
     topology_release(&news.topology);
     log_set_level((enum log_level)next->log_level);
     options = janitor_options(next);
