@@ -327,9 +327,10 @@ static struct workers *start_pool(unsigned n_max)
     return workers_new(&options);
 }
 
-/* Two pools, so that logins go on when a hanging disk blocks all threads of the other.
- * Requests with a password are not more than may hash and wait for that: what comes
- * beyond that is refused before it costs a thread and a CALL. */
+/* Two pools: one for files and one for passwords, so that logins go on when a hanging
+ * disk blocks all threads for files. The pool for passwords has no more threads than
+ * hashes may run and wait: further requests would be refused after a thread and a CALL
+ * were spent on them. */
 static bool start_workers(struct app *app, const struct config *config)
 {
     const unsigned n_max = (unsigned)config->workers_max;
