@@ -217,30 +217,31 @@ $(unit_programs) $(live_programs):
 	@mkdir -p $(@D)
 	$(Q)$(link) $(wrap) -o $@ $< $(extra) $(libraries) $(package_libs) -lcmocka -lm $(LDLIBS)
 
-# The checker of the ledger tests has a test, too, and so has what the load generator measures by.
+# These two test parts of the tests: the ledger's checker, and what the load generator measures by.
 $(BUILD)/tests/test_ledger_check: $(libledger)
 $(BUILD)/tests/test_ledger_check: private extra := $(libledger)
 $(BUILD)/tests/test_bench: $(libbench)
 $(BUILD)/tests/test_bench: private extra := $(libbench)
 
-# A server some of whose calls fail; not with the thread sanitizer, which wants to be asked first. The
-# address sanitizer asks for memory before it has begun: what stands before it is compiled without.
+# A server some of whose calls fail: fail.o defines these functions before the sanitizer does. The thread
+# sanitizer does not work so; the address sanitizer allocates memory before it is initialised, so that
+# fail.o is compiled without it.
 $(call objects,tests/torture/fail.c): private sanitize :=
 $(torture): $(call objects,server/main.c tests/torture/fail.c) $(libraries)
 	$(say) LINK $@
 	@mkdir -p $(@D)
 	$(Q)$(link) -rdynamic -o $@ $^ $(package_libs) $(LDLIBS)
 
-# Allocations of our objects go through the test.
+# Where the tests replace a function: allocations by our objects,
 $(BUILD)/tests/test_oom: private wrap := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup)
 
-# How full the disk is says the test.
+# how full the disk is,
 $(BUILD)/tests/test_upload: private wrap := $(addprefix -Wl$(comma)--wrap=,fstatvfs fstatvfs64)
 
-# What time it is, and whether there is memory for stacks.
+# what time it is, and whether there is memory for stacks,
 $(BUILD)/tests/test_fiber: private wrap := $(addprefix -Wl$(comma)--wrap=,clock_mono_ms mmap mmap64)
 
-# What is read from connections that linger, and when, too.
+# what is read from connections that linger, and when.
 $(BUILD)/tests/test_reaper: private wrap := -Wl$(comma)--wrap=recv
 
 $(bench_programs): $(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(libbench) $(libraries)

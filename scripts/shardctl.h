@@ -42,7 +42,7 @@ struct shardctl {
     const char *topology_file;       /* (ref) the file it was read from */
     const char *password;            /* (ref) */
     struct router *router;           /* (ref) NULL: the command needs none */
-    const char *demo; /* (ref) directory of the demo cluster; NULL: it is none */
+    const char *demo; /* (ref) its directory if the cluster is the demo's, else NULL */
 };
 
 /* A command, as its file defines it. To add one: a line in scripts/shardctl.def, a line

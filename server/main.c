@@ -28,6 +28,7 @@
 #include "server/api/words.h"
 #include "server/auth/auth.h"
 #include "server/auth/rate.h"
+#include "server/auth/token_keys.h"
 #include "server/base/app.h"
 #include "server/base/metrics.h"
 #include "server/base/version.h"
@@ -45,6 +46,7 @@
 #include "server/media/upload.h"
 #include "server/notify.h"
 #include "server/preflight.h"
+#include "server/watchdog.h"
 
 /* How long the start waits for the shards; those that answer later are found while
  * serving. */
@@ -72,6 +74,10 @@
 /* Limit of one shard's outbox rows that wait to be removed; the relay removes those
  * beyond it. */
 #define DELIVERY_QUEUE_MAX 16384
+
+/* The parts get this long to stop, even if requests took the whole drain_timeout: one may
+ * be in a CALL. */
+#define STOP_MS 5000
 
 enum exit_status { EXIT_STOPPED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
@@ -322,9 +328,10 @@ static struct workers *start_pool(unsigned n_max)
     return workers_new(&options);
 }
 
-/* Two pools, so that logins go on when a hanging disk blocks all threads of the other.
- * Requests with a password are not more than may hash and wait for that: what comes
- * beyond that is refused before it costs a thread and a CALL. */
+/* Two pools: one for files and one for passwords, so that logins go on when a hanging
+ * disk blocks all threads for files. The pool for passwords has no more threads than
+ * hashes may run and wait: further requests would be refused after a thread and a CALL
+ * were spent on them. */
 static bool start_workers(struct app *app, const struct config *config)
 {
     const unsigned n_max = (unsigned)config->workers_max;
@@ -447,12 +454,14 @@ static void stop_parts(struct process *process)
 struct news {
     struct config *config;
     struct words_list *words;
+    struct token_key_set *keys;
     struct topology topology;
 };
 
 static void news_free(struct news *news)
 {
     words_list_unref(&news->words);
+    token_key_set_free(&news->keys);
     topology_release(&news->topology);
     if (news->config != NULL) {
         news->config->older = NULL;
@@ -467,7 +476,7 @@ static bool read_news(const struct process *process, struct news *news,
     struct errmsg why;
 
     news->config = config_load(process->args, err);
-    if (news->config == NULL || !preflight_check(news->config, NULL, err) ||
+    if (news->config == NULL || !preflight_check_reload(news->config, err) ||
         !config_replace(news->config, process->config, err) ||
         !topology_read(&news->topology, news->config->topology_file, err)) {
         return false;
@@ -477,7 +486,11 @@ static bool read_news(const struct process *process, struct news *news,
         return config_fail(err, news->config->topology_file, 0, "%s", why.text);
     }
     news->words = read_words(news->config, err);
-    return news->words != NULL;
+    if (news->words == NULL) {
+        return false;
+    }
+    news->keys = token_key_set_read(news->config->token_keys_file, err);
+    return news->keys != NULL;
 }
 
 /* Use the shards of the topology from now on, with the threads for each.
@@ -507,9 +520,9 @@ static void reload(struct process *process)
     struct janitor_options options;
     struct sweep_options sweeps;
 
-    /* After read_news() nothing but a lack of memory can fail. */
-    if (!read_news(process, &news, &err) || !auth_reload(app->auth, news.config, &err) ||
-        !take_servers(app, &news.topology, &err)) {
+    /* After read_news() only take_servers() can fail, without memory or threads: it comes
+     * before all other changes. */
+    if (!read_news(process, &news, &err) || !take_servers(app, &news.topology, &err)) {
         news_free(&news);
         metrics_add(app->metrics, METRIC_CONFIG_RELOADS_FAILED, 1);
         log_write(LOG_ERROR, "config_refused", "error=\"%s\" detail=\"nothing changed\"",
@@ -520,6 +533,7 @@ static void reload(struct process *process)
     process->config = news.config;
     app->config = next;
     words_replace(app->words, news.words);
+    auth_replace_keys(app->auth, news.keys);
     topology_release(&news.topology);
     log_set_level((enum log_level)next->log_level);
     options = janitor_options(next);
@@ -545,25 +559,49 @@ static void wait_for_stop(struct process *process, const sigset_t *signals)
     }
 }
 
-/* Finish what is running. True when every request was answered. */
-static bool drain(struct process *process, const sigset_t *signals)
+/* From now on a TERM or INT has its default action, which is to end at once. */
+static void unblock_ends(void)
+{
+    sigset_t ends;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    (void)pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
+}
+
+/* Finish what is running, until DEADLINE_MS (monotonic) at most. True when every request
+ * was answered. */
+static bool drain(struct process *process, int64_t deadline_ms)
 {
     struct app *app = &process->app;
-    int drain_ms = process->config->drain_timeout_ms;
     unsigned n_left;
 
-    log_write(LOG_INFO, "draining", "timeout_ms=%d", drain_ms);
+    log_write(LOG_INFO, "draining", "timeout_ms=%d", process->config->drain_timeout_ms);
     notify(process, "STOPPING=1");
     atomic_store(&app->draining, true);
     http_quiesce(app->http);
-    /* A second TERM or INT has its default action, which is to end at once. */
-    (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
-    n_left = http_drain(app->http, clock_mono_ms() + drain_ms);
-    (void)pthread_sigmask(SIG_BLOCK, signals, NULL);
+    n_left = http_drain(app->http, deadline_ms);
     if (n_left > 0) {
         log_write(LOG_WARN, "drain_timeout", "unanswered=%u", n_left);
     }
     return n_left == 0;
+}
+
+/* End the parts, whatever hangs, and log it. */
+static enum exit_status stop(struct process *process, int64_t deadline_ms,
+                             enum exit_status status)
+{
+    const int64_t least_ms = clock_mono_ms() + STOP_MS;
+    struct watchdog *watchdog =
+        watchdog_new(deadline_ms > least_ms ? deadline_ms : least_ms, (int)status);
+
+    remove_pid_file(process);
+    stop_parts(process);
+    watchdog_free(&watchdog);
+    log_write(LOG_INFO, "stopped", "status=%d", (int)status);
+    log_stop();
+    return status;
 }
 
 static enum exit_status serve(struct process *process)
@@ -587,17 +625,15 @@ static enum exit_status serve(struct process *process)
         wait_for_stop(process, &signals);
         status = EXIT_STOPPED;
     }
-    if (status == EXIT_STOPPED && !drain(process, &signals)) {
+    const int64_t deadline_ms = clock_mono_ms() + process->config->drain_timeout_ms;
+    unblock_ends();
+    if (status == EXIT_STOPPED && !drain(process, deadline_ms)) {
         /* Handlers still use the parts, so end as in a crash. Unanswered writes are safe
          * to repeat. */
         log_stop();
         _exit(EXIT_STOPPED);
     }
-    remove_pid_file(process);
-    stop_parts(process);
-    log_write(LOG_INFO, "stopped", "status=%d", (int)status);
-    log_stop();
-    return status;
+    return stop(process, deadline_ms, status);
 }
 
 /* ---- The command line ---- */

@@ -96,8 +96,8 @@ static void register_again(struct request *req, const struct user_register_args 
         user_login(req->app->router, &req->call, args->name, &found_id, &stored);
 
     if (outcome != OUTCOME_OK) {
-        reply_outcome(req, OUTCOME_UNKNOWN); /* the account exists; whose it is is
-                                              * unknown */
+        /* The account exists; this request or another one may have made it. */
+        reply_outcome(req, OUTCOME_UNKNOWN);
         return;
     }
     if (strcmp(stored, args->password_hash) != 0) {

@@ -76,9 +76,9 @@ struct auth *auth_new(const struct config *config, struct metrics *metrics,
     return auth;
 }
 
-bool auth_reload(struct auth *auth, const struct config *config, struct errmsg *err)
+void auth_replace_keys(struct auth *auth, struct token_key_set *keys_steal)
 {
-    return token_keys_reload(auth->keys, config->token_keys_file, err);
+    token_keys_replace(auth->keys, keys_steal);
 }
 
 void auth_free(struct auth **auth)

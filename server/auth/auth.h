@@ -29,16 +29,16 @@ struct errmsg;
 struct metrics;
 struct request;
 struct throttle;
+struct token_key_set;
 
 /* Read the token keys and prepare the rest. METRICS (ref) may be NULL. NULL: *ERR says
  * what is wrong. CONFIG is not kept. */
 struct auth *auth_new(const struct config *config, struct metrics *metrics,
                       struct errmsg *err) MUST_CHECK;
 
-/* Read the token keys again, on SIGHUP. False: *ERR says what is wrong with them and the
- * old ones stay. Any thread, while requests run. */
-bool auth_reload(struct auth *auth, const struct config *config,
-                 struct errmsg *err) MUST_CHECK;
+/* Use these keys from now on, of token_key_set_read(); they are taken over. Any thread,
+ * while requests run. */
+void auth_replace_keys(struct auth *auth, struct token_key_set *keys_steal);
 
 /* AUTH must no longer be in use. *AUTH becomes NULL; NULL is allowed. */
 void auth_free(struct auth **auth);

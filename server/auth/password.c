@@ -31,9 +31,9 @@
 #define R_MAX  32
 #define P_MAX  16
 
-/* The nice value of the threads that hash. A hash takes a tenth of a second of a core and
- * more; a feed page on the same core should not have to wait for it. More would end
- * logins on a machine where others compute all the time. */
+/* The nice value of the threads that hash. A hash needs a core for a tenth of a second or
+ * longer; a feed page on the same core should not wait for that. With a higher value no
+ * login would succeed on a machine where other programs compute all the time. */
 #define HASH_NICE 2
 
 struct password {

@@ -16,10 +16,11 @@
 /* The first wait. */
 #define WAIT_MS 1000
 
-/* Failures at an account are forgotten this long after their wait is over; that an
- * address knew the password, this long after its last try. */
+/* The failures of an address at an account are forgotten this long after their wait. */
 #define FORGET_MS HOUR_MS
-#define KNOWN_MS  (720 * HOUR_MS)
+
+/* That an address knew the password is forgotten this long after its last try. */
+#define KNOWN_MS (720 * HOUR_MS)
 
 /* What is counted; index of throttle_pass.tags. */
 enum count { COUNT_PAIR, COUNT_ACCOUNT, COUNT_ADDRESS, COUNT__N };
@@ -27,8 +28,8 @@ enum count { COUNT_PAIR, COUNT_ACCOUNT, COUNT_ADDRESS, COUNT__N };
 struct cell {
     uint64_t tag;    /* 0: free */
     int64_t used_ms; /* when it changed last */
-    /* COUNT_PAIR: no try before this time. Others: when everything taken so far will have
-     * come back. */
+    /* COUNT_PAIR: no try before this time. Others: the count per hour is full again at
+     * this time, if nothing more is taken from it. */
     int64_t until_ms;
     uint32_t failures; /* COUNT_PAIR: in a row, including tries under way */
     bool is_known;     /* COUNT_PAIR: the password was right once */
@@ -101,7 +102,7 @@ static int64_t forget_ms(const struct cell *cell)
                               : cell->until_ms;
 }
 
-/* Can the whole cell be forgotten without any difference? */
+/* Does the cell hold nothing that still matters? */
 static bool is_idle(const struct cell *cell, int64_t now_ms)
 {
     return now_ms >= forget_ms(cell) &&

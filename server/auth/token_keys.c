@@ -13,7 +13,7 @@
 #include "shard/base/hex.h"
 
 /* One set; immutable. Freed, wiped, with its last reference. */
-struct generation {
+struct token_key_set {
     struct jwt_keys keys; /* first: a reference is a pointer to it */
     unsigned n_refs;      /* under the holder's lock; the holder itself has one */
 };
@@ -21,7 +21,7 @@ struct generation {
 struct token_keys {
     struct {
         pthread_mutex_t mutex;
-        struct generation *current;
+        struct token_key_set *current;
     } shared;
 };
 
@@ -164,28 +164,36 @@ bool token_keys_load(const char *path, struct jwt_keys *keys, struct errmsg *err
     return ok;
 }
 
-static struct generation *load_generation(const char *path, struct errmsg *err)
+struct token_key_set *token_key_set_read(const char *path, struct errmsg *err)
 {
-    struct generation *generation = calloc(1, sizeof *generation);
+    struct token_key_set *set = calloc(1, sizeof *set);
 
-    if (generation == NULL) {
+    if (set == NULL) {
         (void)errmsg_set(err, "out of memory");
         return NULL;
     }
-    if (!token_keys_load(path, &generation->keys, err)) {
-        free(generation);
+    if (!token_keys_load(path, &set->keys, err)) {
+        free(set);
         return NULL;
     }
-    generation->n_refs = 1;
-    return generation;
+    set->n_refs = 1;
+    return set;
 }
 
-static void drop_locked(struct generation *generation)
+static void drop_locked(struct token_key_set *set)
 {
-    CHECK(generation->n_refs > 0);
-    if (--generation->n_refs == 0) {
-        OPENSSL_cleanse(generation, sizeof *generation);
-        free(generation);
+    CHECK(set->n_refs > 0);
+    if (--set->n_refs == 0) {
+        OPENSSL_cleanse(set, sizeof *set);
+        free(set);
+    }
+}
+
+void token_key_set_free(struct token_key_set **set)
+{
+    if (*set != NULL) {
+        drop_locked(*set);
+        *set = NULL;
     }
 }
 
@@ -197,7 +205,7 @@ struct token_keys *token_keys_new(const char *path, struct errmsg *err)
         (void)errmsg_set(err, "out of memory");
         return NULL;
     }
-    holder->shared.current = load_generation(path, err);
+    holder->shared.current = token_key_set_read(path, err);
     if (holder->shared.current == NULL) {
         free(holder);
         return NULL;
@@ -217,37 +225,31 @@ void token_keys_free(struct token_keys **holder)
     }
 }
 
-bool token_keys_reload(struct token_keys *holder, const char *path, struct errmsg *err)
+void token_keys_replace(struct token_keys *holder, struct token_key_set *set_steal)
 {
-    struct generation *fresh = load_generation(path, err);
-
-    if (fresh == NULL) {
-        return false;
-    }
     pthread_mutex_lock(&holder->shared.mutex);
     drop_locked(holder->shared.current);
-    holder->shared.current = fresh;
+    holder->shared.current = set_steal;
     pthread_mutex_unlock(&holder->shared.mutex);
-    return true;
 }
 
 const struct jwt_keys *token_keys_ref(struct token_keys *holder)
 {
     pthread_mutex_lock(&holder->shared.mutex);
-    struct generation *generation = holder->shared.current;
-    generation->n_refs++;
+    struct token_key_set *set = holder->shared.current;
+    set->n_refs++;
     pthread_mutex_unlock(&holder->shared.mutex);
-    return &generation->keys;
+    return &set->keys;
 }
 
 void token_keys_unref(struct token_keys *holder, const struct jwt_keys **keys)
 {
     /* The keys are the first member of an object that we allocated and that is not const:
      * only the caller's view of it is. */
-    struct generation *generation = (struct generation *)(uintptr_t)*keys;
+    struct token_key_set *set = (struct token_key_set *)(uintptr_t)*keys;
 
     pthread_mutex_lock(&holder->shared.mutex);
-    drop_locked(generation);
+    drop_locked(set);
     pthread_mutex_unlock(&holder->shared.mutex);
     *keys = NULL;
 }

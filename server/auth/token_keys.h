@@ -21,6 +21,7 @@
 #define TOKEN_KEYS_FILE_MAX 8192
 
 struct token_keys;
+struct token_key_set;
 
 /* Read LEN bytes in the form above. False: *KEYS is untouched and ERR says
  * which line is wrong and how, never what it contains. Pure. */
@@ -39,10 +40,15 @@ struct token_keys *token_keys_new(const char *path, struct errmsg *err) MUST_CHE
 /* No set may be in use. *HOLDER becomes NULL; NULL is allowed. */
 void token_keys_free(struct token_keys **holder);
 
-/* Put the keys of PATH in force. False: ERR says why, and the old ones stay. Thread-safe.
- */
-bool token_keys_reload(struct token_keys *holder, const char *path,
-                       struct errmsg *err) MUST_CHECK;
+/* The keys of PATH, not in force yet; end with token_key_set_free() or
+ * token_keys_replace(). NULL: ERR says why. */
+struct token_key_set *token_key_set_read(const char *path, struct errmsg *err) MUST_CHECK;
+
+/* SET is in nobody's use. *SET becomes NULL; NULL is allowed. */
+void token_key_set_free(struct token_key_set **set);
+
+/* Put SET in force; it is taken over. Thread-safe. */
+void token_keys_replace(struct token_keys *holder, struct token_key_set *set_steal);
 
 /* The set in force; it stays unchanged until token_keys_unref(), which is due on every
  * path and sets *KEYS to NULL. Thread-safe. */

@@ -116,7 +116,7 @@ static bool check_directories(const struct config *config, struct errmsg *err)
 }
 
 static const struct {
-    const char *option; /* of those it is about, the one to look at */
+    const char *option; /* whose place in the file is told */
     bool (*check)(const struct config *config, struct errmsg *err);
 } checks[] = {
     {"listen_host", check_listen_host}, {"admin_host", check_admin_host},

@@ -5,8 +5,9 @@
  *   HEAD --header complete--> BODY --last byte--> WORK --handler done--> REPLY
  *     \--refused: answered, then the connection ends----------------------^
  *
- * Everything here runs in the connection's own thread; only the handler runs on a fiber
- * or, if the route says so, on a worker, while the connection is suspended. */
+ * Everything here runs in the connection's own thread, with two exceptions, during which
+ * the connection is suspended: the handler runs on a fiber or, if the route says so, on a
+ * worker, and what has come of a file is written by a thread for disks. */
 #ifndef DOUSHARD_HTTP_EXCHANGE_H
 #define DOUSHARD_HTTP_EXCHANGE_H
 

@@ -68,7 +68,7 @@ struct exchange {
 /* All are called in the connection's thread; those that return a bool return it as
  * exchange_step() does, unless said otherwise. */
 
-/* ---- Exchange.c ---- */
+/* ---- exchange.c ---- */
 
 /* Queue the answer in req.reply. */
 bool exchange_answer(struct exchange *ex) MUST_CHECK;
@@ -79,7 +79,7 @@ bool exchange_answer_early(struct exchange *ex) MUST_CHECK;
 /* Answer at a point where the library takes no answer; the connection must end then. */
 void exchange_answer_past_library(struct exchange *ex);
 
-/* ---- Exchange_refuse.c ---- */
+/* ---- exchange_refuse.c ---- */
 
 /* Enter or leave the list of requests whose header is not complete. Leaving twice does no
  * harm. */
@@ -95,14 +95,14 @@ bool exchange_is_target_too_long(const struct exchange *ex);
 /* Answer so, and end the connection. */
 void exchange_refuse_target(struct exchange *ex);
 
-/* ---- Exchange_header.c ---- */
+/* ---- exchange_header.c ---- */
 
 /* The header is complete. Any answer here ends the connection, because the library does
  * so at this point. */
 bool exchange_header(struct exchange *ex, const char *method,
                      const char *version) MUST_CHECK;
 
-/* ---- Exchange_body.c ---- */
+/* ---- exchange_body.c ---- */
 
 /* Is TYPE the media type of the body, ignoring its parameters? */
 bool exchange_is_type(const struct exchange *ex, const char *type);
@@ -133,7 +133,7 @@ void exchange_body_end(struct exchange *ex);
 /* Its files are: write the rest of them. Blocks; in the handler's thread. */
 void exchange_body_finish(struct exchange *ex);
 
-/* ---- Exchange_work.c ---- */
+/* ---- exchange_work.c ---- */
 
 /* The request is complete: have it handled, or refuse it. */
 bool exchange_work(struct exchange *ex) MUST_CHECK;

@@ -281,9 +281,7 @@ const char *framing_path(const struct framing *framing, struct arena *arena,
     for (size_t i = 0; i < len; i++) {
         char c = path[i];
 
-        if (c == '%' && i + 2 < len && hex_digit(path[i + 1]) >= 0 &&
-            hex_digit(path[i + 2]) >= 0) {
-            c = (char)(hex_digit(path[i + 1]) * 16 + hex_digit(path[i + 2]));
+        if (hex_escape(path + i, len - i, &c)) {
             i += 2;
         }
         if (is_control(c)) {

@@ -54,9 +54,9 @@ struct sweep_shards {
 struct sweep_options {
     int64_t orphan_age_s; /* younger files are left alone: their row may be on its way */
     int64_t every_ms;     /* between two searches */
-    int64_t lease_ms;     /* a process that dies keeps the others waiting for as long */
+    int64_t lease_ms;     /* when a process dies, the others wait this long */
     int64_t doubt_ms;     /* from the first to the second question */
-    unsigned rests;       /* after each piece of work, so many times as long a pause */
+    unsigned rests;       /* pause after each piece of work, in durations of that work */
 };
 
 /* The options that CONFIG gives, and the real functions on ROUTER. */

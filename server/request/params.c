@@ -128,9 +128,7 @@ static size_t decode(char *text, size_t len)
     for (size_t i = 0; i < len; i++) {
         char c = text[i] == '+' ? ' ' : text[i];
 
-        if (c == '%' && len - i > 2 && hex_digit(text[i + 1]) >= 0 &&
-            hex_digit(text[i + 2]) >= 0) {
-            c = (char)(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
+        if (hex_escape(text + i, len - i, &c)) {
             i += 2;
         }
         text[out++] = c;

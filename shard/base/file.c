@@ -17,7 +17,7 @@ static bool is_credential(const struct stat *st)
     return st->st_uid == 0 && st->st_gid == 0 && (st->st_mode & 07777) == 0440;
 }
 
-/* False: the file is none that may be read so. */
+/* Stat FD into *ST. False: the file must not be read; ERR says why. */
 static bool is_good(int fd, enum file_care care, struct stat *st, struct errmsg *err)
 {
     if (fstat(fd, st) != 0) {

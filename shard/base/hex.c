@@ -31,6 +31,15 @@ int hex_digit(char c)
     return -1;
 }
 
+bool hex_escape(const char *text, size_t len, char *byte)
+{
+    if (len < 3 || text[0] != '%' || hex_digit(text[1]) < 0 || hex_digit(text[2]) < 0) {
+        return false;
+    }
+    *byte = (char)(hex_digit(text[1]) * 16 + hex_digit(text[2]));
+    return true;
+}
+
 bool hex_decode(const char *text, void *data, size_t len)
 {
     unsigned char *p = data;

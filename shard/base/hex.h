@@ -15,6 +15,10 @@ void hex_encode(const void *data, size_t len, char *text);
 /* The value of a digit in either case; -1: C is not a digit. */
 int hex_digit(char c);
 
+/* Does TEXT (LEN bytes) begin with an escape of URLs, %XX? True: *BYTE is what it stands
+ * for. */
+bool hex_escape(const char *text, size_t len, char *byte) MUST_CHECK;
+
 /* Read exactly LEN bytes from 2 * LEN digits (either case). False: TEXT has another
  * length or another character; DATA may then be partly written. */
 bool hex_decode(const char *text, void *data, size_t len) MUST_CHECK;

@@ -140,6 +140,22 @@ async function beginDownload(server, pathname) {
   return connection;
 }
 
+test("while a disk hangs, SIGHUP reloads and SIGTERM ends the server", { skip }, async () => {
+  const dir = join(cluster.dir, "hanging-at-the-end");
+  mkdirSync(dir);
+  const fs = await HangFs.on(dir, cluster);
+  const server = await (await cluster.addServer({ ...UPLOADS, upload_dir: dir, drain_timeout: "0" })).start();
+  const of = cluster.apiOf(server);
+  await fs.hang("getattr", "statfs");
+  await until("nobody to know how much is free", async () => (await of.metric("doushard_media_free_bytes")) === 0);
+  server.kill("SIGHUP");
+  await until("the reload to end", () => / info config_reloaded /.test(server.logText()));
+  await goesOn(of, server);
+  assert.equal((await server.stop()).code, 0);
+  assert.match(server.logText(), / warn stop_timeout /);
+  await fs.end();
+});
+
 test("a hanging disk of films stops films and nothing else", { skip }, async () => {
   const server = await (await cluster.addServer({ ...UPLOADS, http_threads: 1, workers_max: 8 })).start();
   const of = cluster.apiOf(server);

@@ -3,8 +3,9 @@
 /* A file system that hangs on request: `hangfs DIR` mounts it (needs root), prints
  * "ready", and serves one directory of files whose contents are not kept: every byte of
  * a block of 4096 reads as the number of the block modulo 251. A line on standard input
- * names the operations that are not answered from then on. At the end of the input the
- * file system is unmounted, and whoever waits for it gets an error. */
+ * names the operations that are not answered from then on, not before their process is
+ * killed. At the end of the input the file system is unmounted, and whoever waits for it
+ * gets an error. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -224,6 +225,16 @@ static const struct {
     {FUSE_FSYNC, "fsync", do_nothing},
 };
 
+/* Somebody who waits for an answer was killed: they may go. */
+static void do_interrupt(struct fs *fs, struct request *req)
+{
+    struct fuse_interrupt_in in;
+
+    memcpy(&in, req->body, sizeof in);
+    req->head.unique = in.unique;
+    answer(fs, req, EINTR, NULL, 0);
+}
+
 static bool hangs(const struct fs *fs, const char *name)
 {
     char word[32];
@@ -232,11 +243,14 @@ static bool hangs(const struct fs *fs, const char *name)
     return strstr(fs->hanging, word) != NULL;
 }
 
-static void serve(struct fs *fs, const struct request *req)
+static void serve(struct fs *fs, struct request *req)
 {
-    if (req->head.opcode == FUSE_FORGET || req->head.opcode == FUSE_BATCH_FORGET ||
-        req->head.opcode == FUSE_INTERRUPT) {
+    if (req->head.opcode == FUSE_FORGET || req->head.opcode == FUSE_BATCH_FORGET) {
         return; /* not answered */
+    }
+    if (req->head.opcode == FUSE_INTERRUPT) {
+        do_interrupt(fs, req);
+        return;
     }
     for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
         if (operations[i].opcode == req->head.opcode) {

@@ -1,17 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What scripts/packages prints for an account that may not install, with few programs in its path. */
+/* scripts/packages with few programs in its path: what it prints for an account that may not install,
+ * and what it leaves alone. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const SCRIPTS = fileURLToPath(new URL("../../scripts", import.meta.url));
-const TOOLS = ["awk", "bash", "cat", "cut", "dirname", "env", "grep"];
+const TOOLS = ["awk", "bash", "cat", "chmod", "cut", "dirname", "env", "grep", "mktemp", "mv", "rm", "stat"];
 const NOBODY = 65534;
 
 const dir = mkdtempSync(join(tmpdir(), "doushard-packages-"));
@@ -28,15 +39,18 @@ for (const name of TOOLS) {
 const program = (name, text = "") =>
   writeFileSync(join(dir, "bin", name), `#!/bin/sh\necho '${text}'\n`, { mode: 0o755 });
 
-function packages(...args) {
-  const isRoot = process.getuid() === 0;
+const isRoot = process.getuid() === 0;
+
+function run(args, account) {
   const { status, stdout } = spawnSync(join(dir, "scripts", "packages"), args, {
     encoding: "utf8",
     env: { PATH: join(dir, "bin"), TMPDIR: dir },
-    ...(isRoot && { uid: NOBODY, gid: NOBODY }),
+    ...account,
   });
   return { status, lines: stdout.trim().split("\n") };
 }
+
+const packages = (...args) => run(args, isRoot && { uid: NOBODY, gid: NOBODY });
 
 test("it prints the commands to run, with apt-get update if apt does not know the packages", () => {
   program("apt-get");
@@ -53,4 +67,21 @@ test("of several programs that can do the same, one is enough", () => {
   assert.deepEqual(missing(), ["chromium-headless-shell"]);
   program("chromium");
   assert.deepEqual(missing(), []);
+});
+
+test("an installation leaves the host's policy of services alone", { skip: !isRoot && "only root installs" }, () => {
+  const seen = join(dir, "seen");
+  const policy = "/usr/sbin/policy-rc.d";
+  const look = `stat -c %i ${policy} 2>/dev/null || echo none`;
+  /* It looks at the file while the script waits for it, and installs a program. */
+  writeFileSync(
+    join(dir, "bin", "apt-get"),
+    `#!/bin/sh\n{ ${look}; } >>${seen}\n: >${dir}/bin/spin\nchmod 755 ${dir}/bin/spin\n`,
+    { mode: 0o755 },
+  );
+  program("apt-cache", "  Candidate: 6.5.2-1");
+  const before = statSync(policy, { throwIfNoEntry: false })?.ino ?? "none";
+  assert.equal(run(["install", "model"]).status, 0);
+  assert.equal(readFileSync(seen, "utf8"), `${before}\n`, "during the installation");
+  assert.equal(statSync(policy, { throwIfNoEntry: false })?.ino ?? "none", before, "and after it");
 });

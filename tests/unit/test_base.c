@@ -81,6 +81,15 @@ static void test_hex(void **state)
     assert_false(hex_decode("007ff", back, 3));
     assert_false(hex_decode("007fff0", back, 3));
     assert_false(hex_decode("007ffg", back, 3));
+
+    char byte = 0;
+    assert_true(hex_escape("%7Ex", 4, &byte));
+    assert_int_equal(byte, '~');
+    assert_false(hex_escape("%7", 2, &byte));
+    assert_false(hex_escape("%7Ex", 2, &byte)); /* the rest is not ours */
+    assert_false(hex_escape("%7g", 3, &byte));
+    assert_false(hex_escape("+7E", 3, &byte));
+    assert_int_equal(byte, '~');
 }
 
 static void test_clock_timespec(void **state)

@@ -693,7 +693,9 @@ static void test_keys_reload(void **state)
 
     const struct jwt_keys *old = token_keys_ref(holder);
     write_file(path, "b " K2 "\na " K1 "\n", 0600);
-    assert_true(token_keys_reload(holder, path, &err));
+    struct token_key_set *set = token_key_set_read(path, &err);
+    assert_non_null(set);
+    token_keys_replace(holder, set);
     const struct jwt_keys *fresh = token_keys_ref(holder);
     assert_string_equal(old->key[0].kid, "a"); /* still whole for who uses it */
     assert_int_equal(old->n, 1);
@@ -703,8 +705,10 @@ static void test_keys_reload(void **state)
     assert_null(old);
 
     write_file(path, "b " K2 "\nb " K1 "\n", 0600);
-    assert_false(token_keys_reload(holder, path, &err));
+    assert_null(token_key_set_read(path, &err));
     assert_non_null(strstr(err.text, "line 2"));
+    set = NULL;
+    token_key_set_free(&set);
     const struct jwt_keys *kept = token_keys_ref(holder);
     assert_ptr_equal(kept, fresh);
     token_keys_unref(holder, &kept);
