@@ -84,6 +84,23 @@ bool fleet_call(struct fleet *fleet, enum proc_id proc, const struct dbarg *args
     return is_any;
 }
 
+int fleet_ask(struct fleet *fleet, enum proc_id proc, const struct dbarg *args,
+              size_t shard)
+{
+    if (fleet_call(fleet, proc, args, shard)) {
+        return 0;
+    }
+    if (fleet->shares == NULL) {
+        return 2;
+    }
+    const enum outcome outcome = fleet->shares[shard].outcome;
+
+    return outcome == OUTCOME_BUSY || outcome == OUTCOME_FENCED ||
+                   outcome == OUTCOME_BADARG
+               ? 1
+               : 2;
+}
+
 /* ---- Slots ---- */
 
 static const struct dbfield fields[] = {

@@ -60,6 +60,11 @@ const char *fleet_why(const struct fleet *fleet, size_t shard);
 bool fleet_call(struct fleet *fleet, enum proc_id proc, const struct dbarg *args,
                 size_t only) MUST_CHECK;
 
+/* The same on SHARD alone, as an exit status: 0; 1: it refuses; 2: it does not answer, or
+ * not what can be read, or out of memory. */
+int fleet_ask(struct fleet *fleet, enum proc_id proc, const struct dbarg *args,
+              size_t shard) MUST_CHECK;
+
 /* Read the slots of all shards; those of shards that do not answer are missing. False:
  * the reason is printed on standard error, for example a slot that two shards own. */
 bool fleet_read(struct fleet *fleet) MUST_CHECK;

@@ -66,7 +66,7 @@ static int ask(struct run *run, enum proc_id proc, struct dbarg arg, uint32_t sl
         (void)fprintf(stderr, "shardctl: no shard is known to own slot %u\n", slot);
         return run->is_partial ? 2 : 1;
     }
-    return fleet_call(&run->fleet, proc, &arg, run->shard) ? 0 : 1;
+    return fleet_ask(&run->fleet, proc, &arg, run->shard);
 }
 
 /* Find the user and their shard. 0, or the exit status. */

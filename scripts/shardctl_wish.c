@@ -21,8 +21,8 @@
     "way. The shard that was asked for the move is found by asking all. `shardctl\n"     \
     "watch` shows how they go on.\n"                                                     \
     "\n"                                                                                 \
-    "Exit status: 0 written; 1 not for all, with the reasons; 2 misuse, or\n"            \
-    "no shard answers.\n"
+    "Exit status: 0 written; 1 not for all, with the reasons; 2 misuse, or a shard\n"    \
+    "does not answer (the others were told).\n"
 
 static const char pause_help[] = "pause: pause moves at their next step. The slot is "
                                  "served as before; writes to it are\n"
@@ -123,8 +123,8 @@ static int confirm(const struct run *run)
     return units_confirm(run->ctl, question);
 }
 
-/* CALL it on the shard of ROW. False: said on standard error. */
-static bool write_wish(const struct run *run, const struct move_row *row)
+/* CALL it on the shard of ROW. 0, or the exit status: said on standard error. */
+static int write_wish(const struct run *run, const struct move_row *row)
 {
     const struct dbarg wish[] = {dbarg_number(row->slot),
                                  run->wish == NULL
@@ -133,25 +133,27 @@ static bool write_wish(const struct run *run, const struct move_row *row)
     struct fleet fleet;
 
     fleet_begin(&fleet, run->ctl);
-    bool good =
-        fleet_call(&fleet, run->wish == NULL ? PROC_MOVE_THROTTLE : PROC_MOVE_WISH, wish,
-                   row->shard);
+    const int status =
+        fleet_ask(&fleet, run->wish == NULL ? PROC_MOVE_THROTTLE : PROC_MOVE_WISH, wish,
+                  row->shard);
     fleet_end(&fleet);
-    return good;
+    return status;
 }
 
-/* Name the slots without a move under way. */
+/* Name the slots without a move under way. 0, or the exit status; shards that do not
+ * answer were named when the moves were read. */
 static int check_slots(struct run *run)
 {
     const bool is_partial = run->moves.fleet.n_silent > 0;
-    int status = 0;
+    const char *where = is_partial ? " on the shards that answer" : "";
+    int status = run->is_all && is_partial ? 2 : 0;
 
     for (uint32_t slot = 0; (slot = slotset_next(&run->slots, NULL, slot)) < SLOTS_MAX;
          slot++) {
         if (moves_of_slot(&run->moves, slot) == NULL) {
             (void)fprintf(stderr,
                           "shardctl: slot %" PRIu32 ": no move of it is under way%s\n",
-                          slot, is_partial ? " on the shards that answer" : "");
+                          slot, where);
             status = is_partial ? 2 : 1;
         }
     }
@@ -159,7 +161,7 @@ static int check_slots(struct run *run)
         run->n_found += is_meant(run, &run->moves.rows[i]);
     }
     if (run->is_all && run->n_found == 0) {
-        (void)fprintf(stderr, "shardctl: no move is under way\n");
+        (void)fprintf(stderr, "shardctl: no move is under way%s\n", where);
     }
     return status;
 }
@@ -181,11 +183,11 @@ static int write_wishes(struct run *run)
         if (!is_meant(run, row)) {
             continue;
         }
-        if (is_dry || write_wish(run, row)) {
+        const int told = is_dry ? 0 : write_wish(run, row);
+        if (told == 0) {
             print(run, row, is_dry ? "would write" : "written");
-        } else {
-            status = status == 0 ? 1 : status;
         }
+        status = told > status ? told : status;
     }
     return fflush(stdout) == 0 ? status
                                : shardctl_fail("standard output", shardctl_error_text());

@@ -606,6 +606,7 @@ test("status names what is wrong: a dispute, a shard that is paused or down, a m
   await cluster.sqlAll(`UPDATE slot_fence SET rival_epoch = 0 WHERE slot = ${slot}; CALL _slot_changed()`);
   await mover.stop();
   mover = undefined;
+  const [{ slot: there }] = await cluster.sql("shard2", "SELECT slot FROM slot_fence WHERE state = 'owned' LIMIT 1");
   await cluster.demo("kill", "shard2");
   const down = await run("status");
   assert.equal(down.status, 1);
@@ -613,6 +614,15 @@ test("status names what is wrong: a dispute, a shard that is paused or down, a m
     down.out,
     /^shard2 +\S+ +down .*\n[^]*^\[ERR\] +shard2 is not in use: .+\n[^]*^\[ERR\] +\d+ slots are not served/m,
   );
+  /* Whether all moves were told, or the user can be promoted, only the shard that is down knows. */
+  for (const args of [
+    ["pause", "all", "--yes"],
+    ["promote", String(idOf(Date.now(), there)), "--yes"],
+  ]) {
+    const { status, out, err } = await run(...args);
+    assert.equal(status, 2, `${args}: ${out}${err}`);
+    assert.match(err, /^shardctl: shard2: /m);
+  }
   const away = await run("move", "5", "--to=shard2", "--yes");
   assert.equal(away.status, 1);
   assert.match(away.out, /^\[ERR\] +shard2 is not in use/m);
