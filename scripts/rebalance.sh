@@ -48,7 +48,8 @@ shardctl plan "${plan[@]}" || status=$?
 ((status == 1 && DRY_RUN == 0)) || exit 0
 
 confirm "Make these moves?"
+status=0
 shardctl balance "${plan[@]}" "${terms[@]}" --yes || status=$?
 echo
 shardctl status || true
-exit "$((status > 1 ? status : 0))"
+exit "$status"

@@ -259,6 +259,9 @@ test("a shard that cannot take the slot is named, and nothing is requested", asy
   const full = await run("move", String(FULL[0]), "--to=shard2", "--yes");
   assert.equal(full.status, 1);
   assert.match(full.out, /^\[ERR\] +shard2 has 1.0 MB free, about .* come: too little/m);
+  const even = await script("rebalance.sh", "--by=rows", "--yes");
+  assert.equal(even.status, 1, even.out + even.err);
+  assert.match(even.out, /^\[ERR\] +shard2 has 1.0 MB free/m);
   await cluster.sql("shard2", "CALL shard_report(1000000000000)");
   assert.match(await ok("move", String(FULL[0]), "--to=shard2", "--dry-run"), /^\[OK\] +shard2 has 1.0 TB free/m);
   assert.equal(await requests(), 0);
