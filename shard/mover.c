@@ -42,6 +42,7 @@ struct task {
 struct mover {
     const struct mover_options *options;
     const atomic_bool *stop;
+    atomic_bool is_failed; /* no memory or threads: it ends as if told to */
     struct {
         pthread_mutex_t mutex;
         struct task *tasks; /* owned; those to be gone on with */
@@ -58,6 +59,11 @@ struct mover_options mover_defaults(void)
         .poll_ms = 500,
         .limits = {.lease_ms = 10000, .imports_max = 1, .lock_ms = 50},
         .policy = {.per_hour = 2, .slots_max = 16}};
+}
+
+static bool is_ending(const struct mover *mover)
+{
+    return *mover->stop || mover->is_failed;
 }
 
 /* ---- Tasks ---- */
@@ -151,7 +157,10 @@ static void *work(void *argument)
     const struct mover_options *options = mover->options;
     struct move_link *links = links_new(options);
 
-    while (links != NULL && !*mover->stop) {
+    if (links == NULL) {
+        mover->is_failed = true;
+    }
+    while (!is_ending(mover)) {
         struct task *task = take_task(mover);
         if (task == NULL) {
             run_sleep_ms(20);
@@ -342,12 +351,14 @@ static void claim_all(struct mover *mover)
     struct move_link *links = links_new(options);
     char(*tokens)[TOKEN_SIZE] = calloc(options->n_shards, sizeof *tokens);
     struct hottest hottest = {.held = calloc(options->n_shards, sizeof(uint64_t))};
-    const bool has_memory = links != NULL && tokens != NULL && hottest.held != NULL;
 
-    while (has_memory && !*mover->stop) {
+    if (links == NULL || tokens == NULL || hottest.held == NULL) {
+        mover->is_failed = true;
+    }
+    while (!is_ending(mover)) {
         bool found = false;
         promote_all(options, links, &hottest);
-        for (size_t i = 0; i < options->n_shards && !*mover->stop; i++) {
+        for (size_t i = 0; i < options->n_shards && !is_ending(mover); i++) {
             if (count_active(mover) < options->threads) {
                 found |= claim(mover, &links[i], tokens[i]);
             }
@@ -413,12 +424,13 @@ bool mover_run(const struct mover_options *options, const atomic_bool *stop)
     }
     if (n > options->threads) {
         claim_all(&mover);
+    } else {
+        mover.is_failed = true; /* those that there are end */
     }
-    bool is_good = n > options->threads;
     for (unsigned i = 0; i < n; i++) {
         pthread_join(threads[i], NULL);
     }
     end_tasks(&mover);
     pthread_mutex_destroy(&mover.shared.mutex);
-    return is_good;
+    return !mover.is_failed;
 }

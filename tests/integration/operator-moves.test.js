@@ -6,7 +6,16 @@
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -14,7 +23,7 @@ import { Cluster, ROOT, buildDir, serverEnvironment } from "../lib/cluster.js";
 import { Mover, moveOf, movesToEnd, movesUnderWay, requestMove, untilMove } from "../lib/mover.js";
 import { idOf, owners, plantVideos } from "../lib/rows.js";
 import { SHARDCTL, shardctl } from "../lib/shardctl.js";
-import { parallel, until } from "../lib/wait.js";
+import { PATIENCE_MS, parallel, until } from "../lib/wait.js";
 
 /* Slots of shard1 that have most of all rows; and slots of shard3, which has no others. */
 const FULL = [11, 12, 13, 14];
@@ -236,6 +245,39 @@ test("--dry-run prints what would be done, and does nothing", async () => {
     assert.equal((await script(...args)).status, 0, args.join(" "));
   assert.equal(await requests(), 0);
 });
+
+test(
+  "a mover that gets only some of its threads says so and ends",
+  { skip: process.getuid() !== 0 && "only root can be somebody else" },
+  async () => {
+    const uid = 61847; /* nobody else's: the limit counts all processes of a user */
+    const dir = mkdtempSync(join(tmpdir(), "operator-mover-"));
+    const place = join(dir, "shardctl");
+    const password = join(dir, "password");
+    copyFileSync(SHARDCTL, place);
+    writeFileSync(password, "none", { mode: 0o400 });
+    writeFileSync(join(dir, "topology"), `servers = ( { name = "shard1"; socket = "${dir}/none"; } );`);
+    for (const [path, mode] of [
+      [dir, 0o700],
+      [password, 0o400],
+    ]) {
+      chmodSync(path, mode);
+      chownSync(path, uid, uid);
+    }
+    const somebody = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
+    const { status, err } = await new Promise((done) => {
+      execFile(
+        "prlimit",
+        ["--nproc=2", ...somebody, place, "mover", `--topology=${dir}/topology`, `--password-file=${password}`],
+        { env: { ...env, ASAN_OPTIONS: "detect_leaks=0" }, timeout: PATIENCE_MS },
+        (error, out, err) => done({ status: error?.code ?? error?.signal ?? 0, err }),
+      );
+    });
+    rmSync(dir, { recursive: true });
+    assert.equal(status, 2, err);
+    assert.match(err, /no memory, or no threads/);
+  },
+);
 
 test("a shard that cannot take the slot is named, and nothing is requested", async () => {
   await cluster.sql("shard2", "SET GLOBAL innodb_flush_log_at_trx_commit = 2");
