@@ -254,13 +254,13 @@ static void push_locked(struct workers *workers, struct work *job)
     workers->shared.n_queued++;
 }
 
-bool workers_submit(struct workers *workers, struct work *job)
+/* Queue JOB unless QUEUE_MAX jobs wait already, or the pool is stopping. */
+static bool queue_job(struct workers *workers, struct work *job, size_t queue_max)
 {
     bool grow = false;
 
     (void)pthread_mutex_lock(&workers->shared.mutex);
-    if (workers->shared.n_queued >= workers->options.queue_max ||
-        workers->shared.stopping) {
+    if (workers->shared.n_queued >= queue_max || workers->shared.stopping) {
         (void)pthread_mutex_unlock(&workers->shared.mutex);
         return false;
     }
@@ -275,6 +275,16 @@ bool workers_submit(struct workers *workers, struct work *job)
         (void)start_thread(workers);
     }
     return true;
+}
+
+bool workers_submit(struct workers *workers, struct work *job)
+{
+    return queue_job(workers, job, workers->options.queue_max);
+}
+
+bool workers_hand(struct workers *workers, struct work *job)
+{
+    return queue_job(workers, job, SIZE_MAX);
 }
 
 void workers_state(struct workers *workers, struct workers_state *state)

@@ -20,7 +20,7 @@ struct workers;
 struct workers_options {
     unsigned n_min;   /* threads that never end; at least 1 */
     unsigned n_max;   /* most threads; at least n_min */
-    size_t queue_max; /* most jobs that wait */
+    size_t queue_max; /* most jobs that wait, unless workers_hand() adds more */
     int idle_ms;      /* a thread above n_min ends after so long without work */
     int nice;         /* nice value of the threads: 0 to 19 */
 };
@@ -45,6 +45,11 @@ void workers_free(struct workers **workers);
 /* Queue JOB for a worker; never blocks for long. False: the queue is full or the pool is
  * stopping; JOB is still the caller's. Thread-safe. */
 bool workers_submit(struct workers *workers, struct work *job) MUST_CHECK;
+
+/* The same beyond queue_max, for jobs that must not run in the caller's thread and whose
+ * number something else limits, such as closing files. False: the pool is stopping; JOB
+ * is still the caller's. Thread-safe. */
+bool workers_hand(struct workers *workers, struct work *job) MUST_CHECK;
 
 /* Thread-safe. */
 void workers_state(struct workers *workers, struct workers_state *state);

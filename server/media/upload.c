@@ -620,7 +620,7 @@ void upload_free(struct upload **upload)
     buf_clear(&up->gathered);
     up->work.run = close_file;
     if (up->file.fd < 0 || up->uploads->disk == NULL ||
-        !workers_submit(up->uploads->disk, &up->work)) {
+        !workers_hand(up->uploads->disk, &up->work)) {
         close_file(&up->work);
     }
 }

@@ -173,8 +173,9 @@ enum upload_status upload_copied(struct upload *upload, struct tempfile *copy) M
 /* The kind by its first bytes; after upload_finish(). */
 enum sniff_verdict upload_kind(const struct upload *upload);
 
-/* Close and remove the temporary file, soon, on a thread that may block. *UPLOAD becomes
- * NULL; NULL is allowed. */
+/* Close and remove the temporary file, on a thread that may block and however many jobs
+ * wait for one; in the caller without uploads_watch(), or once the threads are stopping.
+ * *UPLOAD becomes NULL; NULL is allowed. */
 void upload_free(struct upload **upload);
 
 #endif

@@ -108,7 +108,7 @@ static void free_cb(void *cls)
     struct file_body *body = cls;
 
     body->work.run = close_body;
-    if (!workers_submit(body->disk, &body->work)) {
+    if (!workers_hand(body->disk, &body->work)) {
         close_body(&body->work);
     }
 }

@@ -22,9 +22,9 @@ struct file_part {
 };
 
 /* A response for CONNECTION with PART as its body, read by threads of DISK (ref), which
- * also close the descriptor, which is taken over. NULL: no memory, and the descriptor
- * stays the caller's.
- */
+ * also close the descriptor, however much they have to do; only once DISK is stopping,
+ * whoever frees the response does. The descriptor is taken over. NULL: no memory, and it
+ * stays the caller's. */
 struct MHD_Response *reply_file_response(const struct file_part *part,
                                          struct MHD_Connection *connection,
                                          struct workers *disk) MUST_CHECK;

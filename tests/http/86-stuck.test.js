@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { closeSync, constants, mkdirSync, openSync, readSync, readdirSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, readSync, readdirSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { CODE, multipart, uniqueName } from "../lib/api.js";
@@ -122,6 +122,24 @@ test("a hanging disk of uploads stops uploads and nothing else", { skip }, async
   assert.equal((await server.stop()).code, 0);
 });
 
+/* Makes a file of SIZE bytes on a HangFs. */
+function makeFile(path, size) {
+  const fd = openSync(path, "wx");
+  writeSync(fd, "x", size - 1);
+  closeSync(fd);
+}
+
+/* Bytes FIRST to LAST of any file on a HangFs. */
+const bytesOf = (first, last) =>
+  Buffer.from(Array.from({ length: last - first + 1 }, (_, i) => ((first + i) >> 12) % 251));
+
+/* A request for PATHNAME. */
+async function beginDownload(server, pathname) {
+  const connection = await RawConnection.open(server.options.listen_port);
+  await connection.send(`GET ${pathname} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  return connection;
+}
+
 test("a hanging disk of films stops films and nothing else", { skip }, async () => {
   const server = await (await cluster.addServer({ ...UPLOADS, http_threads: 1, workers_max: 8 })).start();
   const of = cluster.apiOf(server);
@@ -129,19 +147,27 @@ test("a hanging disk of films stops films and nothing else", { skip }, async () 
   const { pathname } = new URL(video_list[0].play_url, server.url);
   const [stored] = readdirSync(server.options.media_dir, { recursive: true }).filter((name) => name.endsWith(".mp4"));
   const fs = await HangFs.on(dirname(join(server.options.media_dir, stored)), cluster);
-  await fs.hang("lookup");
+  makeFile(join(server.options.media_dir, stored), 64 << 20);
+  const { body } = await of.fetch(new URL(pathname, server.url).href, { headers: { Range: "bytes=100000-400000" } });
+  assert.ok(body.equals(bytesOf(100000, 400000)), "what another thread reads for the loop");
+  const download = await beginDownload(server, pathname);
+  await until("the download to begin", () => download.received.length > 0);
+  download.socket.pause();
+  await fs.hang("lookup", "flush");
   const held = [];
-  for (let i = 0; i < 12; i++) {
-    /* more than there are threads */
-    const connection = await RawConnection.open(server.options.listen_port);
-    await connection.send(`GET ${pathname} HTTP/1.1\r\nHost: x\r\n\r\n`);
-    held.push(connection);
-  }
+  await until("8 to occupy the threads, 8 to wait, and others to be refused", async () => {
+    const waiting = held.filter((connection) => connection.received.length === 0).length;
+    const isFull = waiting === 16 && held.length > 16;
+    if (!isFull && waiting <= 16) held.push(await beginDownload(server, pathname));
+    return isFull;
+  });
   for (let i = 0; i < 3; i++) await goesOn(of, server);
   assert.ok(
     held.every((connection) => !connection.received.includes("video/mp4")),
     "nobody to get the film",
   );
+  download.reset(); /* its file must be closed, which hangs */
+  for (let i = 0; i < 3; i++) await goesOn(of, server);
   await fs.end();
   for (const connection of held)
     assert.ok([200, 404].includes((await connection.answers(1))[0].status)); /* or "busy" */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* A file system that hangs on request: `hangfs DIR` mounts it (needs root), prints
- * "ready", and serves one directory of files in memory, whose contents are not kept. A
- * line on standard input names the operations that are not answered from then on. At
- * the end of the input the file system is unmounted, and whoever waits for it gets an
- * error. */
+ * "ready", and serves one directory of files whose contents are not kept: every byte of
+ * a block of 4096 reads as the number of the block modulo 251. A line on standard input
+ * names the operations that are not answered from then on. At the end of the input the
+ * file system is unmounted, and whoever waits for it gets an error. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -22,6 +22,7 @@
 #define FILES_MAX   256
 #define NAME_BYTES  256
 #define BLOCK_BYTES 4096
+#define READ_MAX    (1 << 17)
 #define ROOM_BLOCKS (UINT64_C(1) << 24)
 
 struct file {
@@ -149,11 +150,26 @@ static void do_write(struct fs *fs, const struct request *req)
     answer(fs, req, 0, &out, sizeof out);
 }
 
+static void do_read(struct fs *fs, const struct request *req)
+{
+    static char out[READ_MAX];
+    const struct file *file = &fs->files[req->head.nodeid - FUSE_ROOT_ID - 1];
+    struct fuse_read_in in;
+    size_t n = 0;
+
+    memcpy(&in, req->body, sizeof in);
+    while (n < in.size && n < sizeof out && in.offset + n < file->size) {
+        out[n] = (char)((in.offset + n) / BLOCK_BYTES % 251);
+        n++;
+    }
+    answer(fs, req, 0, out, n);
+}
+
 static void do_init(struct fs *fs, const struct request *req)
 {
     const struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION,
                                       .minor = 31,
-                                      .max_readahead = BLOCK_BYTES,
+                                      .max_readahead = READ_MAX,
                                       .max_background = 64,
                                       .max_write = 1 << 17};
 
@@ -195,6 +211,8 @@ static const struct {
     {FUSE_SETATTR, "setattr", answer_attr},
     {FUSE_LOOKUP, "lookup", do_lookup},
     {FUSE_ACCESS, "access", do_nothing},
+    {FUSE_OPEN, "open", do_open},
+    {FUSE_READ, "read", do_read},
     {FUSE_OPENDIR, "opendir", do_open},
     {FUSE_READDIR, "readdir", do_nothing},
     {FUSE_CREATE, "create", do_create},

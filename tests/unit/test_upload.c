@@ -3,13 +3,18 @@
 /* Receiving a file: limits, first bytes, hash, and that nothing is left behind. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
 
+#include "shard/base/check.h"
 #include "shard/base/hex.h"
+#include "shard/base/work.h"
 
+#include "server/base/workers.h"
 #include "server/media/upload.h"
 
 #include "tests/unit/cmocka_all.h"
@@ -296,6 +301,51 @@ static void test_copy(void **state)
     upload_free(&upload);
 }
 
+struct busy {
+    struct work work;
+    pthread_mutex_t mutex; /* whoever holds it keeps the thread */
+};
+
+static void be_busy(struct work *work)
+{
+    struct busy *busy = (struct busy *)work; /* its first member */
+    (void)pthread_mutex_lock(&busy->mutex);
+    (void)pthread_mutex_unlock(&busy->mutex);
+}
+
+/* With all threads for the disk busy and all their places taken, the caller still does
+ * not close the file itself. */
+static void test_closed_elsewhere(void **state)
+{
+    const struct workers_options options = {
+        .n_min = 1, .n_max = 1, .queue_max = 1, .idle_ms = 10000};
+    struct fixture *fixture = *state;
+    struct workers *workers = workers_new(&options);
+    struct busy busy[2];
+    struct upload *upload = NULL;
+    assert_true(uploads_watch(fixture->uploads, workers));
+    assert_int_equal(begin(fixture, 1000, &upload), UPLOAD_OK);
+    assert_int_equal(upload_write(upload, HEAD, HEAD_LEN), UPLOAD_OK);
+    assert_int_equal(upload_flush(upload), UPLOAD_OK);
+    for (size_t i = 0; i < ARRAY_LEN(busy); i++) {
+        busy[i] = (struct busy){.work.run = be_busy, .mutex = PTHREAD_MUTEX_INITIALIZER};
+        (void)pthread_mutex_lock(&busy[i].mutex);
+        /* the thread takes the first one from the queue before there is room for both */
+        while (!workers_submit(workers, &busy[i].work)) {
+            (void)sched_yield();
+        }
+    }
+    upload_free(&upload);
+    assert_int_equal(state_of(fixture).n_running, 1);
+    for (size_t i = 0; i < ARRAY_LEN(busy); i++) {
+        (void)pthread_mutex_unlock(&busy[i].mutex);
+    }
+    workers_stop(workers);
+    assert_int_equal(state_of(fixture).n_running, 0);
+    uploads_unwatch(fixture->uploads);
+    workers_free(&workers);
+}
+
 /* A full disk has its own status: /dev/full refuses every byte. */
 static void test_disk_full(void **state)
 {
@@ -460,6 +510,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_places_of_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_spool_of_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_copy, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_closed_elsewhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_disk_full, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
         cmocka_unit_test(test_bad_directory),

@@ -105,6 +105,57 @@ static void test_grows_and_refuses(void **state)
     workers_free(&workers);
 }
 
+static unsigned n_threads(struct workers *workers)
+{
+    struct workers_state now;
+
+    workers_state(workers, &now);
+    return now.n_threads;
+}
+
+static void run_here(struct work *job)
+{
+    (void)job;
+    fail(); /* a job that was not taken */
+}
+
+/* What must run elsewhere is taken with the queue full, after what waits already, and
+ * refused only once the pool stops. */
+static void test_takes_what_is_handed(void **state)
+{
+    const struct workers_options options = {
+        .n_min = 1, .n_max = 2, .queue_max = 1, .idle_ms = 10000};
+    struct workers *workers = workers_new(&options);
+    struct gate gate = new_gate();
+    struct gated_job jobs[7] = {0};
+    struct work late = {.run = run_here};
+    struct workers_state now;
+
+    (void)state;
+    assert_non_null(workers);
+    for (unsigned i = 0; i < ARRAY_LEN(jobs); i++) {
+        jobs[i] = (struct gated_job){.job.run = run_gated, .gate = &gate};
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(workers_hand(workers, &jobs[i].job));
+        wait_waiting(&gate, i + 1); /* the second one gets a new thread */
+    }
+    assert_int_equal(n_threads(workers), 2);
+    assert_true(workers_submit(workers, &jobs[2].job));
+    assert_false(workers_submit(workers, &jobs[3].job));
+    for (unsigned i = 3; i < ARRAY_LEN(jobs); i++) {
+        assert_true(workers_hand(workers, &jobs[i].job));
+    }
+    workers_state(workers, &now);
+    assert_int_equal(now.n_queued, 5);
+    assert_int_equal(gate.n_done, 0);
+    open_gate(&gate);
+    workers_stop(workers);
+    assert_int_equal(gate.n_done, 7);
+    assert_false(workers_hand(workers, &late));
+    workers_free(&workers);
+}
+
 static void test_shrinks(void **state)
 {
     const struct workers_options options = {
@@ -239,6 +290,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grows_and_refuses),
+        cmocka_unit_test(test_takes_what_is_handed),
         cmocka_unit_test(test_shrinks),
         cmocka_unit_test(test_storm),
         cmocka_unit_test(test_nice_workers_have_lower_priority),
