@@ -271,28 +271,36 @@ struct upload_limits upload_limits(const struct config *config)
 struct places {
     unsigned n;
     unsigned n_strangers;
-    unsigned n_mine; /* of the user, or of strangers at the address */
+    unsigned n_network; /* of the network, strangers and known users */
+    unsigned n_mine;    /* of the user, or of strangers in the network */
 };
 
-static struct places count_locked(const struct uploads *uploads, uint64_t user_id,
-                                  const struct address *network)
+static bool is_same_network(const struct upload_room *a, const struct upload_room *b)
+{
+    return memcmp(&a->network, &b->network, sizeof a->network) == 0;
+}
+
+/* As MINE sees them, with USER_ID as its user. */
+static struct places count_locked(const struct uploads *uploads,
+                                  const struct upload_room *mine, uint64_t user_id)
 {
     struct places places = {.n = 0};
 
     for (const struct upload_room *room = uploads->shared.rooms; room != NULL;
          room = room->next) {
-        bool is_mine =
-            room->user_id == user_id &&
-            (user_id != 0 || memcmp(&room->network, network, sizeof *network) == 0);
+        bool is_near = is_same_network(room, mine);
+        bool is_mine = room->user_id == user_id && (user_id != 0 || is_near);
         places.n++;
         places.n_strangers += room->user_id == 0 ? 1 : 0;
+        places.n_network += is_near ? 1 : 0;
         places.n_mine += is_mine ? 1 : 0;
     }
     return places;
 }
 
-/* Half of all, and one at least. */
-static unsigned strangers_max(const struct upload_limits *limits)
+/* What strangers may have together, and what one network may: half of all, and one at
+ * least. */
+static unsigned share_max(const struct upload_limits *limits)
 {
     return (limits->n_max + 1) / 2;
 }
@@ -301,12 +309,12 @@ static bool has_place_locked(const struct uploads *uploads,
                              const struct upload_room *room,
                              const struct upload_limits *limits)
 {
-    struct places places = count_locked(uploads, room->user_id, &room->network);
+    struct places places = count_locked(uploads, room, room->user_id);
 
-    return places.n < limits->n_max &&
+    return places.n < limits->n_max && places.n_network < share_max(limits) &&
            (room->user_id != 0 ? places.n_mine < limits->user_max
                                : places.n_mine < limits->address_max &&
-                                     places.n_strangers < strangers_max(limits));
+                                     places.n_strangers < share_max(limits));
 }
 
 enum upload_status uploads_enter(struct uploads *uploads, struct upload_room *room,
@@ -336,7 +344,7 @@ enum upload_status uploads_identify(struct uploads *uploads, struct upload_room 
     CHECK(room->has_place && user_id != 0);
     pthread_mutex_lock(&uploads->shared.mutex);
     if (room->user_id != user_id) {
-        struct places places = count_locked(uploads, user_id, NULL);
+        struct places places = count_locked(uploads, room, user_id);
         status = places.n_mine < limits->user_max ? UPLOAD_OK : UPLOAD_BUSY;
     }
     if (status == UPLOAD_OK && room->user_id == 0) {
@@ -349,12 +357,27 @@ enum upload_status uploads_identify(struct uploads *uploads, struct upload_room 
     return status;
 }
 
-/* What strangers may have of the spool together. */
-static uint64_t strangers_max_bytes(const struct upload_limits *limits)
+/* What strangers may have of the spool together, and what one network may. */
+static uint64_t share_max_bytes(const struct upload_limits *limits)
 {
     uint64_t half = limits->spool_max_bytes / 2;
 
     return half > limits->largest_bytes ? half : limits->largest_bytes;
+}
+
+/* May the network of ROOM have MORE bytes? Its only upload may have as much as there is:
+ * one of the largest size always fits, with the copy that replaces it. */
+static bool network_may_have_locked(const struct uploads *uploads,
+                                    const struct upload_room *room, uint64_t more,
+                                    const struct upload_limits *limits)
+{
+    uint64_t others = 0;
+
+    for (const struct upload_room *other = uploads->shared.rooms; other != NULL;
+         other = other->next) {
+        others += other != room && is_same_network(other, room) ? other->bytes : 0;
+    }
+    return others == 0 || others + room->bytes + more <= share_max_bytes(limits);
 }
 
 /* Does the spool hold MORE bytes of ROOM? */
@@ -364,13 +387,14 @@ static bool spool_holds_locked(const struct uploads *uploads,
 {
     uint64_t reserved = uploads->shared.reserved_bytes;
     uint64_t strangers = uploads->shared.strangers_bytes;
-    uint64_t theirs = strangers_max_bytes(limits);
+    uint64_t theirs = share_max_bytes(limits);
 
     if (more == 0) {
         return true;
     }
     return reserved <= limits->spool_max_bytes &&
            limits->spool_max_bytes - reserved >= more &&
+           network_may_have_locked(uploads, room, more, limits) &&
            (room->user_id != 0 || (strangers <= theirs && theirs - strangers >= more));
 }
 

@@ -87,7 +87,7 @@ struct upload_limits {
     uint64_t min_free_bytes;  /* to leave free on the disk */
     unsigned n_max;           /* requests that upload at the same time */
     unsigned user_max;        /* requests of one user */
-    unsigned address_max;     /* requests of strangers at one address */
+    unsigned address_max;     /* requests of strangers in one network */
 };
 
 /* The limits in CONFIG. */
@@ -95,20 +95,20 @@ struct upload_limits upload_limits(const struct config *config);
 
 /* What one request may write, and for whom; part of the caller's struct, zero at first.
  * Strangers are clients whose token has not come yet: together they get at most half of
- * all places and of the spool, so that known users always find some. */
+ * all places and of the spool. So does each network, strangers and known users together:
+ * one network alone leaves known users elsewhere the other half. */
 struct upload_room {
     bool has_place;            /* used only by its owner */
     struct upload_room *next;  /* under the mutex of all uploads, like all that follow */
     struct upload_room **link; /* also written by the next one in the list */
     uint64_t user_id;          /* 0: a stranger */
-    struct address network;    /* the network that a stranger counts for
-                                * (address_network()) */
+    struct address network;    /* the network of the client (address_network()) */
     uint64_t bytes;
 };
 
 /* Take a place for ROOM, whose user_id and network are set and which stays where it is
- * until uploads_release(). BUSY: all places are taken, or all of the user, of strangers
- * or of this address. Thread-safe, like the others. */
+ * until uploads_release(). BUSY: all places are taken, or all of the user, of the
+ * network, of strangers, or of strangers in the network. Thread-safe, like the others. */
 enum upload_status uploads_enter(struct uploads *uploads, struct upload_room *room,
                                  const struct upload_limits *limits) MUST_CHECK;
 
@@ -119,9 +119,9 @@ enum upload_status uploads_identify(struct uploads *uploads, struct upload_room 
                                     const struct upload_limits *limits) MUST_CHECK;
 
 /* Let ROOM have BYTES in all, if it has fewer, and check the disk in any case: a request
- * that has room can finish unless something other than uploads fills the disk. BUSY,
- * DISK_FULL or FAILED leave ROOM as it is. Without a place it only checks, with BYTES
- * 0. */
+ * that has room can finish unless something other than uploads fills the disk. BUSY (the
+ * spool or its half for the network or for strangers is full), DISK_FULL or FAILED leave
+ * ROOM as it is. Without a place it only checks, with BYTES 0. */
 enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *room,
                                    uint64_t bytes,
                                    const struct upload_limits *limits) MUST_CHECK;

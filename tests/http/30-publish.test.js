@@ -947,7 +947,7 @@ test("what a crash left in the upload directory is removed at the next start", l
 });
 
 test("with as many uploads as allowed, the next is told busy, and other requests go on", local, async () => {
-  const server = await (await cluster.addServer({ ...UPLOADS, uploads_max: 2 })).start();
+  const server = await (await cluster.addServer({ ...UPLOADS, uploads_max: 2, trusted_proxies: "127.0.0.1" })).start();
   const other = cluster.apiOf(server);
   const { body, type } = multipart([
     ["token", author.token],
@@ -958,7 +958,8 @@ test("with as many uploads as allowed, the next is told busy, and other requests
   for (let i = 0; i < 2; i++) {
     const connection = await RawConnection.open(server.options.listen_port);
     await connection.send(
-      `POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`,
+      `POST ${ACTION} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.${i}\r\n` +
+        `Content-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`,
     );
     await connection.send(body.subarray(0, 100000));
     held.push(connection);

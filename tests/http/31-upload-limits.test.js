@@ -109,6 +109,22 @@ test("a user has a fixed number of uploads from all addresses together; others h
   await quiet();
 });
 
+test("the users of one address have half of all places together; those elsewhere find the others", async () => {
+  const crowd = [];
+  for (let i = 0; i < 4; i++) crowd.push(await api.register());
+  const held = [];
+  for (const { token } of crowd)
+    for (let i = 0; i < 8; i++) held.push(await begin({ from: "198.51.100.7", token, length: MEGABYTE }));
+  await until("half of all places to be taken", async () => (await running()) === 32);
+  assert.deepEqual(await uploads(author, "198.51.100.7"), { behind: CODE.BUSY, before: CODE.BUSY });
+  assert.deepEqual(await uploads(), { behind: CODE.OK, before: CODE.OK });
+  held.pop().reset();
+  await until("a place for one", async () => (await running()) === 31);
+  assert.deepEqual(await uploads(author, "198.51.100.7"), { behind: CODE.OK, before: CODE.OK });
+  for (const connection of held) connection.reset();
+  await quiet();
+});
+
 test("a body that arrives steadily but does not end is cut off", async () => {
   const server = await (await cluster.addServer({ ...UPLOADS, body_timeout: "1500ms", min_rate: 0 })).start();
   const of = cluster.apiOf(server);

@@ -125,12 +125,13 @@ static enum upload_status enter(struct fixture *fixture, struct upload_room *roo
     return uploads_enter(fixture->uploads, room, &fixture->limits);
 }
 
-/* A ROOM without a place gets one, of a new user. */
+/* A ROOM without a place gets one, of a new user in a network of their own. */
 static enum upload_status reserve(struct fixture *fixture, struct upload_room *room,
                                   uint64_t bytes)
 {
     if (!room->has_place) {
         room->user_id = (uint64_t)(uintptr_t)room;
+        memcpy(&room->network, &room->user_id, sizeof room->user_id);
         assert_int_equal(uploads_enter(fixture->uploads, room, &fixture->limits),
                          UPLOAD_OK);
     }
@@ -217,12 +218,71 @@ static void test_places_of_users(void **state)
     uploads_release(fixture->uploads, &rooms[0]);
     assert_int_equal(enter(fixture, &rooms[0], 1, 3), UPLOAD_OK);
     for (unsigned i = 3; i < 8; i++) {
-        assert_int_equal(enter(fixture, &rooms[i], i, 1), UPLOAD_OK);
+        assert_int_equal(enter(fixture, &rooms[i], i, i), UPLOAD_OK);
     }
-    assert_int_equal(enter(fixture, &rooms[8], 8, 1), UPLOAD_BUSY);
+    assert_int_equal(enter(fixture, &rooms[8], 8, 8), UPLOAD_BUSY);
     for (unsigned i = 0; i < 9; i++) {
         uploads_release(fixture->uploads, &rooms[i]);
     }
+}
+
+/* The users of one network have half of all places together, with the strangers there. */
+static void test_places_of_a_network(void **state)
+{
+    struct fixture *fixture = *state;
+    struct upload_room rooms[6];
+    assert_int_equal(enter(fixture, &rooms[0], 0, 1), UPLOAD_OK);
+    for (unsigned i = 1; i < 4; i++) {
+        assert_int_equal(enter(fixture, &rooms[i], i, 1), UPLOAD_OK);
+    }
+    assert_int_equal(enter(fixture, &rooms[4], 4, 1), UPLOAD_BUSY);
+    assert_int_equal(enter(fixture, &rooms[4], 0, 1), UPLOAD_BUSY);
+    /* It makes no difference when the stranger turns out to be a user. */
+    assert_int_equal(uploads_identify(fixture->uploads, &rooms[0], 4, &fixture->limits),
+                     UPLOAD_OK);
+    assert_int_equal(enter(fixture, &rooms[4], 5, 1), UPLOAD_BUSY);
+    assert_int_equal(enter(fixture, &rooms[4], 5, 2), UPLOAD_OK);
+    uploads_release(fixture->uploads, &rooms[0]);
+    assert_int_equal(enter(fixture, &rooms[0], 4, 1), UPLOAD_OK);
+    for (unsigned i = 0; i < 5; i++) {
+        uploads_release(fixture->uploads, &rooms[i]);
+    }
+    /* With an odd number the half is rounded up: one of one. */
+    fixture->limits.n_max = 1;
+    assert_int_equal(enter(fixture, &rooms[5], 1, 1), UPLOAD_OK);
+    uploads_release(fixture->uploads, &rooms[5]);
+}
+
+/* They have half of the spool together, and one upload alone as much as there is. */
+static void test_spool_of_a_network(void **state)
+{
+    struct fixture *fixture = *state;
+    struct upload_room first;
+    struct upload_room second;
+    struct upload_room elsewhere;
+    fixture->limits.spool_max_bytes = 60 * MEGABYTE;
+    assert_int_equal(enter(fixture, &first, 1, 1), UPLOAD_OK);
+    assert_int_equal(enter(fixture, &second, 2, 1), UPLOAD_OK);
+    assert_int_equal(enter(fixture, &elsewhere, 3, 2), UPLOAD_OK);
+    assert_int_equal(reserve(fixture, &first, 20 * MEGABYTE), UPLOAD_OK);
+    assert_int_equal(reserve(fixture, &second, 10 * MEGABYTE + 1), UPLOAD_BUSY);
+    assert_int_equal(second.bytes, 0);
+    assert_int_equal(reserve(fixture, &second, 10 * MEGABYTE), UPLOAD_OK);
+    assert_int_equal(reserve(fixture, &first, 20 * MEGABYTE + 1), UPLOAD_BUSY);
+    assert_int_equal(reserve(fixture, &elsewhere, 30 * MEGABYTE), UPLOAD_OK);
+    uploads_release(fixture->uploads, &elsewhere);
+    uploads_release(fixture->uploads, &second);
+    assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_OK);
+    uploads_release(fixture->uploads, &first);
+    /* Half of a small spool is at least one of the largest size. */
+    fixture->limits.spool_max_bytes = 30 * MEGABYTE;
+    assert_int_equal(enter(fixture, &first, 1, 1), UPLOAD_OK);
+    assert_int_equal(enter(fixture, &second, 2, 1), UPLOAD_OK);
+    assert_int_equal(reserve(fixture, &first, 15 * MEGABYTE), UPLOAD_OK);
+    assert_int_equal(reserve(fixture, &second, 5 * MEGABYTE), UPLOAD_OK);
+    assert_int_equal(reserve(fixture, &second, 5 * MEGABYTE + 1), UPLOAD_BUSY);
+    uploads_release(fixture->uploads, &first);
+    uploads_release(fixture->uploads, &second);
 }
 
 /* Strangers share the places of their address, and get half of all, whoever else is
@@ -258,7 +318,7 @@ static void test_spool_of_strangers(void **state)
     struct upload_room known;
     fixture->limits.spool_max_bytes = 60 * MEGABYTE;
     assert_int_equal(enter(fixture, &stranger, 0, 1), UPLOAD_OK);
-    assert_int_equal(enter(fixture, &known, 1, 1), UPLOAD_OK);
+    assert_int_equal(enter(fixture, &known, 1, 2), UPLOAD_OK);
     assert_int_equal(reserve(fixture, &stranger, 30 * MEGABYTE + 1), UPLOAD_BUSY);
     assert_int_equal(reserve(fixture, &stranger, 30 * MEGABYTE), UPLOAD_OK);
     assert_int_equal(reserve(fixture, &known, 30 * MEGABYTE), UPLOAD_OK);
@@ -507,6 +567,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_first_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_places_of_users, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_places_of_a_network, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_spool_of_a_network, setup, teardown),
         cmocka_unit_test_setup_teardown(test_places_of_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_spool_of_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_copy, setup, teardown),
