@@ -116,10 +116,11 @@ static void forbid_core_dumps(void)
     }
 }
 
-/* Raise the limit of descriptors to what the connections need, as far as allowed. */
+/* Raise the limit of descriptors to what the connections need, as far as allowed: each a
+ * socket, and the file that it downloads or uploads. */
 static void raise_fd_limit(const struct config *config)
 {
-    rlim_t needed = (rlim_t)config->connections_max + OTHER_FDS;
+    rlim_t needed = 2 * (rlim_t)config->connections_max + OTHER_FDS;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {

@@ -15,20 +15,18 @@
 
 #include "server/base/workers.h"
 
-/* How much the library asks for at once, and how much is read ahead from the disk.
- */
-#define BLOCK_BYTES  ((size_t)64 << 10)
-#define WINDOW_BYTES ((size_t)256 << 10)
+/* How much the library asks for at once, and how much is read from the disk for it. */
+#define BLOCK_BYTES ((size_t)64 << 10)
 
 struct file_body {
     struct work work;
     struct workers *disk;              /* (ref) */
     struct MHD_Connection *connection; /* (ref) */
     struct file_part part;
-    char *window;    /* owned; NULL until the disk is needed */
-    uint64_t begin;  /* position of WINDOW, counted from part.offset */
+    char *block;     /* owned; from the disk, until the library has taken it; else NULL */
+    uint64_t begin;  /* position of BLOCK, counted from part.offset */
     size_t n;        /* bytes of it */
-    uint64_t wanted; /* where it should begin next */
+    uint64_t wanted; /* where the next one should begin */
     bool has_failed; /* the file cannot be read, or has become shorter */
 };
 
@@ -37,19 +35,26 @@ static size_t smaller(uint64_t a, size_t b)
     return a < b ? (size_t)a : b;
 }
 
-static void read_window(struct work *work)
+/* A slow client may take minutes for what it has been sent: no memory waits with it. */
+static void drop_block(struct file_body *body)
+{
+    free(body->block);
+    body->block = NULL;
+    body->n = 0;
+}
+
+static void read_block(struct work *work)
 {
     struct file_body *body =
         (struct file_body *)((char *)work - offsetof(struct file_body, work));
-    size_t want = smaller(body->part.length - body->wanted, WINDOW_BYTES);
-    ssize_t n;
+    size_t want = smaller(body->part.length - body->wanted, BLOCK_BYTES);
+    ssize_t n = -1;
 
-    if (body->window == NULL) {
-        body->window = malloc(WINDOW_BYTES);
+    body->block = malloc(want);
+    if (body->block != NULL) {
+        n = pread(body->part.fd, body->block, want,
+                  (off_t)(body->part.offset + body->wanted));
     }
-    n = body->window == NULL ? -1
-                             : pread(body->part.fd, body->window, want,
-                                     (off_t)(body->part.offset + body->wanted));
     body->has_failed = n <= 0;
     body->begin = body->wanted;
     body->n = n > 0 ? (size_t)n : 0;
@@ -60,12 +65,28 @@ static void read_window(struct work *work)
 static void ask_disk(struct file_body *body, uint64_t position)
 {
     body->wanted = position;
-    body->work.run = read_window;
+    body->work.run = read_block;
     MHD_suspend_connection(body->connection);
     if (!workers_submit(body->disk, &body->work)) {
         body->has_failed = true;
         MHD_resume_connection(body->connection);
     }
+}
+
+/* Up to MAX bytes from POSITION on, if another thread has read them. 0: it has not. */
+static size_t take_block(struct file_body *body, uint64_t position, char *out, size_t max)
+{
+    if (position < body->begin || position - body->begin >= body->n) {
+        return 0;
+    }
+    size_t skip = (size_t)(position - body->begin);
+    size_t n = smaller(max, body->n - skip);
+
+    memcpy(out, body->block + skip, n);
+    if (skip + n == body->n) {
+        drop_block(body);
+    }
+    return n;
 }
 
 /* The library wants MAX bytes from POSITION on. */
@@ -74,21 +95,20 @@ static ssize_t read_cb(void *cls, uint64_t position, char *out, size_t max)
     struct file_body *body = cls;
     struct iovec into = {.iov_base = out,
                          .iov_len = smaller(body->part.length - position, max)};
+    ssize_t n = (ssize_t)take_block(body, position, out, into.iov_len);
 
-    if (position >= body->begin && position - body->begin < body->n) {
-        size_t skip = (size_t)(position - body->begin);
-        size_t n = smaller(into.iov_len, body->n - skip);
-        memcpy(out, body->window + skip, n);
-        return (ssize_t)n;
+    if (n > 0) {
+        return n;
     }
     if (body->has_failed) {
         return MHD_CONTENT_READER_END_WITH_ERROR;
     }
-    ssize_t n = preadv2(body->part.fd, &into, 1, (off_t)(body->part.offset + position),
-                        RWF_NOWAIT);
+    n = preadv2(body->part.fd, &into, 1, (off_t)(body->part.offset + position),
+                RWF_NOWAIT);
     if (n > 0) {
         return n;
     }
+    drop_block(body);
     ask_disk(body, position);
     return 0;
 }
@@ -99,7 +119,7 @@ static void close_body(struct work *work)
         (struct file_body *)((char *)work - offsetof(struct file_body, work));
 
     (void)close(body->part.fd); /* this may block on the file system, too */
-    free(body->window);
+    drop_block(body);
     free(body);
 }
 
