@@ -59,13 +59,14 @@ bool exchange_step(struct exchange *ex, const char *method, const char *version,
                    const char *data, size_t *len) MUST_CHECK;
 
 /* The library is about to refuse a Content-Length that it cannot read, of one of the
- * requests in PLACE. It would send the head of its answer twice, so we answer that
- * request and end the connection for writing before it does. */
+ * requests in PLACE; it is looked for among the newest few hundred. It would send the
+ * head of its answer twice, so we answer that request and end the connection for writing
+ * before it does. */
 void exchange_refuse_length(struct exchange_place *place);
 
 /* The library has no memory for the header of one of the requests in PLACE, and would
  * send the head of its answer twice: as above. It does not say which request it is; those
- * that have filled half of their memory are refused. */
+ * of the newest that have filled half of their memory are refused. */
 void exchange_refuse_header(struct exchange_place *place);
 
 /* The request is over, END says how ("done", "left"...), REFUSED that the library

@@ -17,6 +17,12 @@
  * and of the answer. */
 #define HEADERS_MIN_BYTES ((size_t)1400)
 
+/* How many of the newest requests are looked at for the one that the library refuses: a
+ * request that arrives in one piece is the first of them, and thousands that others have
+ * half sent must not cost the thread milliseconds for each bad one. An older one gets
+ * the library's own answer. */
+#define HEADS_LOOKED_AT 256u
+
 /* What libmicrohttpd keeps for each parameter of a query, rounded up. */
 #define QUERY_RECORD_BYTES 64
 
@@ -54,9 +60,10 @@ static void refuse_head(struct exchange *ex, enum error_code code, const char *w
 
 void exchange_refuse_length(struct exchange_place *place)
 {
+    struct exchange *ex = place->heads;
     struct exchange *next;
 
-    for (struct exchange *ex = place->heads; ex != NULL; ex = next) {
+    for (unsigned i = 0; ex != NULL && i < HEADS_LOOKED_AT; i++, ex = next) {
         const char *value = MHD_lookup_connection_value(ex->connection, MHD_HEADER_KIND,
                                                         MHD_HTTP_HEADER_CONTENT_LENGTH);
         uint64_t length;
@@ -82,9 +89,10 @@ static enum MHD_Result size_cb(void *cls, enum MHD_ValueKind kind, const char *n
 
 void exchange_refuse_header(struct exchange_place *place)
 {
+    struct exchange *ex = place->heads;
     struct exchange *next;
 
-    for (struct exchange *ex = place->heads; ex != NULL; ex = next) {
+    for (unsigned i = 0; ex != NULL && i < HEADS_LOOKED_AT; i++, ex = next) {
         size_t bytes = strlen(ex->target.text);
 
         next = ex->next_head;
