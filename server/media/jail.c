@@ -388,7 +388,11 @@ static void watch(struct run *run)
         /* A closed pipe is -1, which poll() skips. */
         struct pollfd fds[2] = {{.fd = run->out[0], .events = POLLIN},
                                 {.fd = run->err[0], .events = POLLIN}};
-        if (poll(fds, 2, left > INT_MAX ? INT_MAX : (int)left) <= 0) {
+        int n = poll(fds, 2, left > INT_MAX ? INT_MAX : (int)left);
+        if (n < 0 && errno != EINTR) {
+            give_up(run, strerrordesc_np(errno));
+        }
+        if (n <= 0) {
             continue;
         }
         if (fds[0].revents != 0) {
@@ -419,25 +423,40 @@ static void judge(struct jail_result *result, bool exited, int status)
     }
 }
 
-/* Wait for the process, which may have closed its output before its end. */
-static void reap(struct run *run)
+/* Wait until the process has ended, which may have closed its output before, or kill it
+ * at the deadline. */
+static void await_end(struct run *run)
 {
     struct pollfd exited = {.fd = run->pidfd, .events = POLLIN};
-    int64_t left = run->deadline_ms - clock_mono_ms();
-    if (!run->killed && run->pidfd >= 0 && left > 0) {
-        while (poll(&exited, 1, left > INT_MAX ? INT_MAX : (int)left) < 0 &&
-               errno == EINTR) {
-            left = run->deadline_ms - clock_mono_ms();
-            left = left > 0 ? left : 0;
-        }
-    }
-    if (exited.revents == 0) {
+    int n = 0;
+    do {
+        int64_t left = run->deadline_ms - clock_mono_ms();
+        left = left > 0 ? left : 0;
+        n = poll(&exited, 1, left > INT_MAX ? INT_MAX : (int)left);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        give_up(run, strerrordesc_np(errno));
+    } else if (n == 0) {
         kill_run(run, JAIL_TIMED_OUT);
     }
-    siginfo_t info = {0};
-    while (waitid(P_PID, (id_t)run->pid, &info, WEXITED) != 0 && errno == EINTR) {
-    }
+}
+
+/* Learn how the process ended. */
+static void reap(struct run *run)
+{
     if (!run->killed) {
+        await_end(run);
+    }
+    siginfo_t info = {0};
+    int rc = 0;
+    do {
+        rc = waitid(P_PID, (id_t)run->pid, &info, WEXITED);
+    } while (rc != 0 && errno == EINTR);
+    if (rc != 0) {
+        const char *why = strerrordesc_np(errno);
+        keep_errors(run, why, strlen(why));
+        run->result->end = JAIL_BROKEN;
+    } else if (!run->killed) {
         judge(run->result, info.si_code == CLD_EXITED, info.si_status);
     }
 }
