@@ -340,7 +340,7 @@ fuzz_units   := $(addprefix shard/,dbresult.c id.c outcome.c) \
 libfuzz       := $(BUILD)/libfuzz.a
 fuzz_programs := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(fuzz_sources))
 
-# FUZZ_QUICK=1 is for scripts/check: a second each, and nothing is kept.
+# FUZZ_QUICK=1 is for scripts/check: 5 seconds each, and nothing is kept.
 fuzz:
 	$(Q)$(MAKE) -s BUILD=$(fuzz_build) SANITIZE=fuzzer-no-link,address,undefined CC='$(FUZZ_CC)' \
 	    CFLAGS='-O1 -g1' fuzz-programs

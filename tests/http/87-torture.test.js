@@ -41,7 +41,6 @@ function drawn(n, max) {
 
 /* What has failed. */
 const hits = [];
-let n_hits = 0;
 
 for (const [name, prepare] of Object.entries(requests(torture, user, video))) {
   for (const kind of Object.keys(KINDS).filter((k) => isAsked(`${name} ${k}`))) {
@@ -61,14 +60,13 @@ for (const [name, prepare] of Object.entries(requests(torture, user, video))) {
       assert.equal(problems.join("\n"), "");
       await torture.isClosed(before, CONNECTIONS);
       hits.push(`${name} ${hit} of ${n} (${kind})`);
-      n_hits += hit;
+      assert.ok(hit > 0, `of ${n} calls, none has failed`);
     });
   }
 }
 
-test("calls did fail, and nothing leaked", async (t) => {
+test("nothing leaked", async (t) => {
   torture.close();
   assert.equal((await torture.server.stop()).code, 0, torture.server.complaints());
-  assert.ok(n_hits > 0);
   t.diagnostic(`note: seed ${SEED}: ${hits.join(", ")}`);
 });

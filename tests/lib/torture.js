@@ -4,6 +4,7 @@
  * libraries, counted from a moment on (tests/torture/fail.c). */
 
 import assert from "node:assert/strict";
+import { createHash, createHmac } from "node:crypto";
 import {
   closeSync,
   openSync,
@@ -33,6 +34,18 @@ const BYTES = 512;
 /* The C library's loader does not recover if it cannot load. */
 const LEAKS = "leak:dl_open_worker_begin\n";
 
+/* What the N-th configuration has; see write(). */
+const originOf = (n) => `https://r${n}.example`;
+const kidOf = (n) => `r${n}`;
+const keyOf = (n) => createHash("sha256").update(kidOf(n)).digest();
+
+/* TOKEN as it would be if the key of that configuration had signed it. */
+function signed(token, n) {
+  const head = Buffer.from(JSON.stringify({ alg: "HS256", typ: "JWT", kid: kidOf(n) })).toString("base64url");
+  const text = `${head}.${token.split(".")[1]}`;
+  return `${text}.${createHmac("sha256", keyOf(n)).update(text).digest("base64url")}`;
+}
+
 /* More calls than any request makes. */
 const MANY = 2 ** 40;
 
@@ -46,8 +59,14 @@ export class Torture {
     torture.server = await cluster.addServer(options);
     torture.server.program = join(buildDir(), "tests", "doushard_torture");
     torture.config = join(cluster.dir, "torture.conf");
-    torture.base = readFileSync(cluster.config, "utf8");
-    writeFileSync(torture.config, torture.base);
+    torture.keys = join(cluster.dir, "torture.keys");
+    torture.topology = join(cluster.dir, "torture.topology");
+    torture.shards = cluster.shards;
+    torture.base = readFileSync(cluster.config, "utf8")
+      .replace(/^token_keys_file = .*$/m, `token_keys_file = ${JSON.stringify(torture.keys)};`)
+      .replace(/^topology_file = .*$/m, `topology_file = ${JSON.stringify(torture.topology)};`);
+    torture.baseKeys = readFileSync(cluster.files.token_keys, "utf8");
+    torture.write(0);
     const flags = torture.server.arguments().slice(1);
     torture.server.arguments = () => [`--config=${torture.config}`, ...flags];
     const known = join(cluster.dir, "torture.leaks");
@@ -57,6 +76,17 @@ export class Torture {
     });
     torture.api = cluster.apiOf(torture.server);
     return torture;
+  }
+
+  /** The N-th configuration: an option that shows in every answer, a key of tokens, and another address
+   * of every shard, though at the same place, since its socket wins. */
+  write(n) {
+    const shards = this.shards.map(
+      ({ name, port, socket }) => `{ name = "${name}"; host = "s${n}"; port = ${port}; socket = "${socket}"; }`,
+    );
+    writeFileSync(this.config, `${this.base}cors_origins = "${originOf(n)}";\n`);
+    writeFileSync(this.keys, `${this.baseKeys}${kidOf(n)} ${keyOf(n).toString("hex")}\n`, { mode: 0o600 });
+    writeFileSync(this.topology, `servers = (\n${shards.join(",\n")}\n);\n`);
   }
 
   #read() {
@@ -206,21 +236,23 @@ async function reload(torture, counts) {
   });
 }
 
-/* Prepares a reload: a file with an option that shows in every answer. */
-function reloads(torture) {
+/* Prepares a reload. */
+function reloads(torture, user) {
   const { api } = torture;
   const count = (name) => api.metric(`doushard_config_${name}_total`);
   const counts = async () => [await count("reloads"), await count("reloads_failed")];
-  const origin = (n) => `https://r${n}.example`;
   const inForce = async (n) => {
-    const { headers } = await api.send("GET", "/ping", { fresh: true, headers: { Origin: origin(n) } });
-    return headers["access-control-allow-origin"] === origin(n);
+    const { headers } = await api.send("GET", "/ping", { fresh: true, headers: { Origin: originOf(n) } });
+    const hasOption = headers["access-control-allow-origin"] === originOf(n);
+    const { status_code } = await soon("a token", () => api.user(signed(user.token, n)));
+    assert.equal(status_code === CODE.OK, hasOption, "either all of it is in force, or nothing");
+    return hasOption;
   };
   let last = 0; /* applied */
   let drawn = 0;
   const write = () => {
     drawn += 1;
-    writeFileSync(torture.config, `${torture.base}cors_origins = "${origin(drawn)}";\n`);
+    torture.write(drawn);
     return drawn;
   };
   return async () => {
@@ -315,7 +347,7 @@ export function requests(torture, user, video) {
           ),
       };
     },
-    reload: reloads(torture),
+    reload: reloads(torture, user),
   };
 }
 
