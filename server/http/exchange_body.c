@@ -112,7 +112,8 @@ bool exchange_body_admit(struct exchange *ex)
     if (is_refused_early(ex, &user_id)) {
         return false;
     }
-    /* A stranger takes a place only with the first file, by when they may be known. */
+    /* Whoever is not known yet takes a place only when the first file begins: the token
+     * may have come by then. */
     const struct upload_limits limits = upload_limits(ex->config);
     enum upload_status status =
         user_id != 0 ? take_place(ex, user_id)

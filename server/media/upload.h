@@ -56,9 +56,9 @@ struct uploads *uploads_new(const char *dir, const char *media_dir) MUST_CHECK;
 /* All uploads must be free. *UPLOADS becomes NULL; NULL is allowed. */
 void uploads_free(struct uploads **uploads);
 
-/* Start the thread that asks the file systems every second how much is free, so that no
- * other thread has to wait for them, and let the threads of DISK (ref) close files.
- * False: no thread. */
+/* Start a thread that asks the file systems every second how much is free; others read
+ * its last answer and never wait. From now on threads of DISK (ref) close files. False:
+ * no thread. */
 bool uploads_watch(struct uploads *uploads, struct workers *disk) MUST_CHECK;
 
 /* End that thread, and close files at once from now on. May be called twice; NULL is
@@ -118,10 +118,11 @@ enum upload_status uploads_identify(struct uploads *uploads, struct upload_room 
                                     uint64_t user_id,
                                     const struct upload_limits *limits) MUST_CHECK;
 
-/* Let ROOM have BYTES in all, if it has fewer, and check the disk in any case: a request
- * that has room can finish unless something other than uploads fills the disk. BUSY (the
- * spool or its half for the network or for strangers is full), DISK_FULL or FAILED leave
- * ROOM as it is. Without a place it only checks, with BYTES 0. */
+/* Raise ROOM to BYTES in all, if it has fewer, and check the disk in any case. A request
+ * that has its room can finish unless something other than uploads fills the disk. BUSY
+ * (the spool, or the half of it for one network or for strangers, is full), DISK_FULL or
+ * FAILED leave ROOM as it is. A ROOM without a place: BYTES is 0, and only the disk is
+ * checked. */
 enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *room,
                                    uint64_t bytes,
                                    const struct upload_limits *limits) MUST_CHECK;
@@ -144,7 +145,7 @@ void upload_want_picture(struct upload *upload);
 enum upload_status upload_write(struct upload *upload, const void *data,
                                 size_t len) MUST_CHECK;
 
-/* Have enough bytes gathered that they should be written before more are taken? */
+/* Are so many bytes gathered that they should be written before more are accepted? */
 bool upload_is_due(const struct upload *upload);
 
 /* Write and hash the gathered bytes. May block on the page cache, never on a sync.

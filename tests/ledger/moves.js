@@ -53,6 +53,7 @@ export const moverRoutines = () =>
   routinesOf([
     "mover.c",
     "move.c",
+    "move_call.c",
     "move_clear.c",
     "move_copy.c",
     "move_flip.c",
