@@ -155,18 +155,29 @@ physical_put() {
 
 # ---- what the others say --------------------------------------------------------------
 
+# Adds to $work/given, per slot that NAME gave to the shard, a line "name slot epoch until"; until:
+# ms since the Unix epoch, as long as a move keeps its rows there; 0: none does. At epoch 1 it only
+# heard of an assignment (slot_assign).
+given_ask() {
+	one "$1" "SELECT '$1', f.slot, f.epoch, COALESCE(m.flipped_at + m.keep_ms, 0) FROM slot_fence AS f
+		LEFT JOIN slot_move AS m ON m.active = f.slot AND m.epoch = f.epoch AND m.phase IN ('flipping', 'keeping')
+		WHERE f.state = 'moved' AND f.server = '$shard' AND f.epoch > 1" >>"$work/given" || fail "$1 does not answer"
+}
+
 # Sets heard (the last counter of the shard that they remember), clock, and writes lines
 # "shard slot next epoch server state homes" to $work/epochs.
 others_ask() {
 	local name line
 	heard=0 clock=0
 	: >"$work/epochs"
+	: >"$work/given"
 	for name in "${others[@]}"; do
 		line=$(one "$name" "SELECT COALESCE((SELECT MAX(k.beat) FROM shard_known AS k WHERE k.name = '$shard'), 0),
 			_now_ms()") || fail "$name does not answer; --without=$name goes on without what it knows"
 		((${line%%$'\t'*} <= heard)) || heard=${line%%$'\t'*}
 		((${line##*$'\t'} <= clock)) || clock=${line##*$'\t'}
 		one "$name" "CALL slot_epochs()" | awk -v name="$name" '{ print name "\t" $0 }' >>"$work/epochs"
+		given_ask "$name"
 	done
 	ok "${#others[@]} other shards answer"
 }
@@ -271,11 +282,27 @@ entries() {
 		}' "$work/epochs" | sort -t : -k 2n
 }
 
-# Who had SLOT before: the shard whose fence says that it gave the slot to this one.
-former() { awk -F '\t' -v slot="$1" '$2 == slot && $6 == "moved" { print $1; exit }' "$work/epochs"; }
+# Who gave SLOT to this shard last, and until when its rows are kept there: "name until".
+giver_of() {
+	awk -F '\t' -v slot="$1" '
+		$2 == slot && ($3 > epoch + 0 || $3 == epoch && $4 > until) { name = $1; epoch = $3; until = $4 }
+		END { if (name != "") print name, until }' "$work/given"
+}
+
+# What can become of SLOT, whose rows are not here.
+lost_say() {
+	local slot=$1 giver='' until=0
+	read -r giver until < <(giver_of "$slot") || true
+	if ((until > 0)); then
+		note "  $giver keeps its rows at least until $(moment "$until"): CALL slot_adopt($slot, '$giver') there"
+	elif [[ -n $giver ]]; then
+		note "  if $giver still has its rows (CALL slot_stats() there), CALL slot_adopt($slot, '$giver') there"
+	fi
+	note "  to go on with what is on $shard (nothing, or what you load): CALL slot_adopt($slot, '$shard')"
+}
 
 settle() {
-	local list=() i last line slot what epoch server giver kept gone lost past now all_gone=0 all_lost=0 all_kept=0 all_past=0
+	local list=() i last line slot what epoch server kept gone lost past now all_gone=0 all_lost=0 all_kept=0 all_past=0
 	one "$shard" "CALL shard_refuse('$1')" >/dev/null || fail "$shard could not be refused"
 	now=$(one "$shard" "SELECT _now_ms()")
 	((now + 2000 >= clock)) || fail "the clock of $shard is $(((clock - now) / 1000)) s behind the others': set it first," \
@@ -301,10 +328,7 @@ settle() {
 					continue
 				fi
 				note "slot $slot came to $shard after this data: its rows are missing, and it stays refused"
-				giver=$(former "$slot")
-				[[ -z $giver ]] ||
-					note "  if $giver still has its rows (CALL slot_stats() there), CALL slot_adopt($slot, '$giver') there"
-				note "  to go on with what is on $shard (nothing, or what you load): CALL slot_adopt($slot, '$shard')"
+				lost_say "$slot"
 			done
 		} <"$work/settled"
 	done

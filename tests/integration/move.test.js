@@ -4,10 +4,12 @@
  * table; and back. */
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { CODE } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
-import { Cluster } from "../lib/cluster.js";
+import { Cluster, ROOT } from "../lib/cluster.js";
 import { Session } from "../lib/mariadb.js";
 import { Mover, assertAtRest, moveOf, requestMove, untilMove } from "../lib/mover.js";
 import { TcpProxy } from "../lib/proxy.js";
@@ -533,5 +535,57 @@ describe("a move", () => {
     await zombie.stop();
     await mover.stop();
     await agree();
+  });
+});
+
+describe("a taker that is restored while its giver still keeps the rows", () => {
+  let giver; /* the last of the others, so that who is asked first is another one */
+  let lost; /* a slot that came to the taker after its data */
+
+  /** Restores the taker where it is; resolves to what the script says. */
+  const restore = () =>
+    new Promise((done, failed) => {
+      const args = [
+        `--topology=${cluster.files.topology}`,
+        `--defaults-file=${cluster.files.root_cnf}`,
+        `--shard=${to}`,
+        "--in-place",
+        "--yes",
+      ];
+      execFile(join(ROOT, "scripts/restore-shard.sh"), args, { env: cluster.env }, (error, out, err) =>
+        error ? failed(new Error(`${error.message}\n${out}${err}`)) : done(out),
+      );
+    });
+
+  before(async () => {
+    from = (await owners(cluster)).get(slot);
+    to = cluster.shards.map(({ name }) => name).find((name) => name !== from);
+    giver = cluster.shards.map(({ name }) => name).findLast((name) => name !== to);
+    lost = [...(await owners(cluster))].find(([number, shard]) => shard === giver && number !== slot)[0];
+    const mover = Mover.start(cluster);
+    await requestMove(cluster, lost, giver, to, 600000);
+    await untilMove(cluster, giver, lost, ["keeping"]);
+    await mover.stop();
+    await cluster.sql(
+      to,
+      `DELETE FROM slot_fence WHERE slot = ${lost}; DELETE FROM slot_known WHERE slot = ${lost};
+      DELETE FROM slot_import WHERE slot = ${lost}; CALL _slot_changed()`,
+    );
+  });
+
+  test("is told which shard gave it a slot that it lacks, among those that had the slot once, and until when", async () => {
+    const out = await restore();
+    const notes = out.split("\n").filter((line) => line.includes(`slot_adopt(${lost}, `));
+    assert.equal(notes.length, 2, out);
+    assert.match(
+      notes[0],
+      new RegExp(`${giver} keeps its rows at least until .*slot_adopt\\(${lost}, '${giver}'\\) there`),
+    );
+    assert.match(notes[1], new RegExp(`slot_adopt\\(${lost}, '${to}'\\)`));
+    await cluster.sql(giver, `CALL slot_adopt(${lost}, '${giver}')`);
+    const mover = Mover.start(cluster);
+    await untilMove(cluster, giver, lost, ["done"]);
+    await mover.stop();
+    await cluster.sql(to, `CALL shard_admit('${to}')`);
   });
 });
