@@ -32,7 +32,7 @@
 # writes. Run again, it goes on where it was interrupted.
 #
 # Slots that left this shard after the backup stay where they are. Slots that arrived after it have
-# no rows here: they stay refused, and the script names them and says what to do.
+# no rows here, or only some: they stay refused, and the script names them and says what to do.
 # Exit status: 0 done; 1 failed, with the reason; 2 misuse.
 #
 # SPDX-License-Identifier: MIT
@@ -298,7 +298,7 @@ lost_say() {
 	elif [[ -n $giver ]]; then
 		note "  if $giver still has its rows (CALL slot_stats() there), CALL slot_adopt($slot, '$giver') there"
 	fi
-	note "  to go on with what is on $shard (nothing, or what you load): CALL slot_adopt($slot, '$shard')"
+	note "  to go on with what is on $shard (nothing, a part, or what you load): CALL slot_adopt($slot, '$shard')"
 }
 
 settle() {
@@ -327,7 +327,7 @@ settle() {
 					note "slot $slot has since moved to $server (epoch $epoch) and stays there"
 					continue
 				fi
-				note "slot $slot came to $shard after this data: its rows are missing, and it stays refused"
+				note "slot $slot came to $shard after this data: rows of it are missing, and it stays refused"
 				lost_say "$slot"
 			done
 		} <"$work/settled"

@@ -20,8 +20,9 @@
 --   kept   the fence here claims it, and nobody else has it at a higher epoch: it is claimed at an
 --          epoch that nobody has used, so that no version is handed out twice
 --   gone   it has moved to another shard since: the fence becomes moved; the rows here are old
---   lost   it had moved here since: its rows are not in this data. The fence becomes importing,
---          which refuses the slot also after shard_admit, until slot_adopt says whose rows count
+--   lost   it had moved here since, or was arriving: its rows are not in this data, or only some of
+--          them. The fence becomes importing, which refuses the slot also after shard_admit, until
+--          slot_adopt says whose rows count
 --   past   an own slot to which no forwarding entry leads, here or elsewhere: its owner was
 --          promoted after this data, and is in the slot of his id, or had come back from it. The
 --          fence becomes gone, which sends there
@@ -169,7 +170,9 @@ BEGIN
                         THEN 'gone'
                         WHEN f.state IN ('owned', 'migrating')
                         THEN 'kept'
-                        WHEN j.server = v_self AND j.epoch > COALESCE(f.epoch, 0)
+                        WHEN j.server = v_self
+                             AND (j.epoch > COALESCE(f.epoch, 0)
+                                  OR (f.state IN ('importing', 'ready') AND j.epoch = f.epoch))
                         THEN 'lost'
                         WHEN f.state IN ('importing', 'ready') AND f.server = v_self
                              AND j.server NOT IN (v_self, '') AND j.epoch > 0

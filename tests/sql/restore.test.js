@@ -245,6 +245,46 @@ describe("shard_restored", () => {
     assert.equal((await fence(7)).answer, "notready");
   });
 
+  test("a slot that was arriving, and whose move was completed since, is lost, also when asked again, and no router completes it", async () => {
+    const token = "A5".repeat(16);
+    const at = {};
+    for (const [slot, state] of [
+      [20, "importing"],
+      [21, "ready"],
+      [22, "importing"],
+    ]) {
+      at[slot] = Number((await fence(slot)).epoch) + 1;
+      await root.run(
+        `UPDATE slot_fence SET state = '${state}', epoch = ${at[slot]}, token = UNHEX('${token}') WHERE slot = ${slot}`,
+      );
+    }
+    const said = (slot, epoch, server) => ({ [slot]: { next: at[slot] + 1, epoch, server } });
+    await call(admin, "shard_refuse", "a test");
+    const entries = entriesOf({
+      ...said(20, at[20], "shard1"),
+      ...said(21, at[21], "shard1"),
+      ...said(22, at[22] - 1, "shard2") /* it has not moved */,
+    });
+    for (const again of [false, true]) {
+      const [, rows] = await call(admin, "shard_restored", entries, 1, NOW());
+      assert.deepEqual(
+        rows.map(({ slot, what, epoch }) => `${slot} ${what} ${epoch}`).filter((row) => /^2[012] /.test(row)),
+        [`20 lost ${at[20]}`, `21 lost ${at[21]}`, ...(again ? [] : [`22 gone ${at[22] - 1}`])],
+      );
+    }
+    await call(admin, "shard_admit", "shard1");
+    for (const slot of [20, 21]) {
+      assert.equal((await first(app, "slot_takeover", slot, at[slot], token)).code, "refused");
+      assert.deepEqual(await fence(slot), {
+        epoch: String(at[slot]),
+        state: "importing",
+        server: "shard1",
+        answer: "notready",
+      });
+    }
+    for (const slot of [20, 21, 22]) await call(admin, "slot_adopt", slot, "shard1");
+  });
+
   test("slot_adopt takes a slot whose rows are elsewhere or lost", async () => {
     await refused(admin, "45503", "slot_adopt", 7, "shard2");
     await refused(admin, "45503", "slot_adopt", 4, "shard1");
