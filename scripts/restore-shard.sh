@@ -32,7 +32,9 @@
 # writes. Run again, it goes on where it was interrupted.
 #
 # Slots that left this shard after the backup stay where they are. Slots that arrived after it have
-# no rows here, or only some: they stay refused, and the script names them and says what to do.
+# no rows here, or only some: they stay refused, and the script names them and says what to do. So
+# it does for slots that are here, and of which another shard has newer rows, because a move to this
+# one can still be rolled back.
 # Exit status: 0 done; 1 failed, with the reason; 2 misuse.
 #
 # SPDX-License-Identifier: MIT
@@ -289,10 +291,17 @@ giver_of() {
 		END { if (name != "") print name, until }' "$work/given"
 }
 
-# What can become of SLOT, whose rows are not here.
+# claim_tell NAME SLOT EPOCH: has shard NAME know at which epoch this one has the slot, so that
+# slot_adopt there goes above it.
+claim_tell() {
+	one "$1" "CALL slot_learn('[{\"slot\":$2,\"epoch\":$3,\"server\":\"$shard\"}]')" >/dev/null || fail "$1 does not answer"
+}
+
+# What can become of SLOT, which came here at EPOCH, and whose rows are not here.
 lost_say() {
-	local slot=$1 giver='' until=0
+	local slot=$1 epoch=$2 giver='' until=0
 	read -r giver until < <(giver_of "$slot") || true
+	[[ -z $giver ]] || claim_tell "$giver" "$slot" "$epoch"
 	if ((until > 0)); then
 		note "  $giver keeps its rows at least until $(moment "$until"): CALL slot_adopt($slot, '$giver') there"
 	elif [[ -n $giver ]]; then
@@ -328,12 +337,27 @@ settle() {
 					continue
 				fi
 				note "slot $slot came to $shard after this data: rows of it are missing, and it stays refused"
-				lost_say "$slot"
+				lost_say "$slot" "$epoch"
 			done
 		} <"$work/settled"
 	done
 	ok "slots: $all_kept kept at new epochs, $all_gone gone to others, $all_lost without rows"
 	((all_past == 0)) || ok "own slots: $all_past have ended, their users are in the slots of their ids"
+}
+
+# Slots that this shard has, and that another one still keeps for a rollback: until the shard was
+# lost, what was written here went back there.
+newer_say() {
+	local name slot epoch until here
+	while IFS=$'\t' read -r -u 3 name slot epoch until; do
+		((until > 0)) || continue
+		here=$(one "$shard" "SELECT f.epoch FROM slot_fence AS f
+			WHERE f.slot = $slot AND f.state = 'owned' AND f.epoch > $epoch") || fail "$shard does not answer"
+		[[ -n $here ]] || continue
+		claim_tell "$name" "$slot" "$here"
+		note "slot $slot: $name has newer rows until $(moment "$until") (longer: CALL move_wish($slot, 'pause') there)"
+		note "  to go on with them: CALL slot_adopt($slot, '$name') there, then run this again with --in-place"
+	done 3<"$work/given"
 }
 
 # Slots that left the shard by moves that its data does not know, or knows as over, and that could
@@ -408,5 +432,6 @@ else
 fi
 migrate
 settle "$( ((in_place)) && echo 'its data was put back' || echo 'restored from a backup')"
+newer_say
 moves_end
 compare

@@ -486,6 +486,13 @@ void run_spread(struct move_run *run, uint32_t slot, uint64_t epoch, const char 
     }
 }
 
+/* Is the time over in which it can be rolled back? Not while the operator wants that. */
+static bool is_kept_enough(const struct move *move)
+{
+    return move->wish != WISH_ROLLBACK && move->wish != WISH_PAUSE &&
+           clock_wall_ms() >= move->flipped_at_ms + move->keep_ms;
+}
+
 /* One look at a move that can still be rolled back: what was written goes back. */
 static enum move_status keep(struct move_run *run, bool *is_over)
 {
@@ -511,9 +518,34 @@ static enum move_status keep(struct move_run *run, bool *is_over)
         *is_over = true;
         return MOVE_OK;
     }
-    *is_over = run->move->wish != WISH_ROLLBACK && run->move->wish != WISH_PAUSE &&
-               clock_wall_ms() >= run->move->flipped_at_ms + run->move->keep_ms;
+    *is_over = is_kept_enough(run->move);
     return status;
+}
+
+/* Is the taker's fence at an epoch that neither this move nor a later one gave it? Its
+ * shard was restored from a backup, or somebody settled the slot there: the giver may
+ * have what it lacks. */
+static bool is_raised(const struct move_run *run, const struct look *taker)
+{
+    return taker->epoch > run->move->epoch && !look_is(taker, "moved") &&
+           !look_is(taker, "gone");
+}
+
+static void explain_raised(struct move_run *run, const struct look *taker)
+{
+    (void)snprintf(run->error, sizeof run->error,
+                   "%s was restored, or the slot settled there (epoch %llu): to go back "
+                   "to what %s keeps of before, CALL slot_adopt(%u, '%s') there",
+                   run->taker->name, (unsigned long long)taker->epoch, run->giver->name,
+                   run->move->slot, run->giver->name);
+}
+
+/* One look at it then: what the giver has stays as it is, for the operator to choose,
+ * until the time is over; and as long as the taker lacks the rows. */
+static bool is_chosen(const struct move_run *run, const struct look *taker)
+{
+    return (look_is(taker, "owned") || look_is(taker, "migrating")) &&
+           (run->move->wish == WISH_FINISH || is_kept_enough(run->move));
 }
 
 /* ---- Back ---- */
@@ -600,28 +632,51 @@ static void note_flip(struct move_run *run)
     }
 }
 
+/* slot_move hears that the move is kept: at once, then as often as the claim needs. */
+static enum move_status tell_kept(struct move_run *run)
+{
+    if (run->move->phase == PHASE_KEEPING &&
+        clock_mono_ms() - run->move->told_ms <= run->limits->lease_ms / 4) {
+        return MOVE_OK;
+    }
+    enum move_status status = run_beat(run, PHASE_KEEPING);
+    run->pause_us = 0;
+    return status;
+}
+
+/* One look at a move after its flip, at a slot that is where it led. */
+static enum move_status look_after(struct move_run *run, const struct look *taker,
+                                   bool *is_over)
+{
+    const bool has_raised = is_raised(run, taker);
+
+    if (has_raised) {
+        explain_raised(run, taker);
+    }
+    enum move_status status = tell_kept(run);
+    if (status == MOVE_OK && has_raised) {
+        *is_over = is_chosen(run, taker);
+    } else if (status == MOVE_OK) {
+        status = keep(run, is_over);
+    }
+    return status;
+}
+
 /* The slot has moved to the taker: keep it so for a while, go back, or clean up. */
 static enum move_status after_flip(struct move_run *run, const struct look *giver,
                                    const struct look *taker)
 {
-    bool has_moved_on = taker->epoch > run->move->epoch;
-    bool is_over = run->move->phase == PHASE_PURGING || has_moved_on;
-    enum move_status status = has_moved_on ? adopt(run, run->from, giver, giver->epoch)
-                                           : settle(run, giver, taker);
+    const bool is_higher = taker->epoch > run->move->epoch;
+    bool is_over =
+        run->move->phase == PHASE_PURGING || (is_higher && !is_raised(run, taker));
+    enum move_status status = is_higher ? adopt(run, run->from, giver, giver->epoch)
+                                        : settle(run, giver, taker);
 
     if (status == MOVE_OK) {
         note_flip(run);
     }
-    if (status == MOVE_OK && run->move->phase != PHASE_KEEPING && !is_over) {
-        status = run_beat(run, PHASE_KEEPING);
-        run->pause_us = 0;
-    }
-    if (status == MOVE_OK && !is_over &&
-        clock_mono_ms() - run->move->told_ms > run->limits->lease_ms / 4) {
-        status = run_beat(run, PHASE_KEEPING);
-    }
     if (status == MOVE_OK && !is_over) {
-        status = keep(run, &is_over);
+        status = look_after(run, taker, &is_over);
     }
     if (status != MOVE_OK) {
         return status;
@@ -629,7 +684,7 @@ static enum move_status after_flip(struct move_run *run, const struct look *give
     if (is_over) {
         return run_finish(run, PHASE_DONE);
     }
-    if (run->move->wish == WISH_ROLLBACK) {
+    if (run->move->wish == WISH_ROLLBACK && !is_higher) {
         status = go_back(run, giver, taker);
     }
     return status == MOVE_REFUSED && is_to_stay(run) ? stay(run) : status;

@@ -538,9 +538,12 @@ describe("a move", () => {
   });
 });
 
-describe("a taker that is restored while its giver still keeps the rows", () => {
-  let giver; /* the last of the others, so that who is asked first is another one */
-  let lost; /* a slot that came to the taker after its data */
+describe("a taker that is restored while others keep what they gave it for a rollback", () => {
+  let giver; /* the last of the others: the script asks another one first */
+  let lost; /* came after the data of the taker */
+  let timed; /* the time of its move is over */
+  let rows; /* of the slot, on the shard that gave it */
+  let out; /* of the script */
 
   /** Restores the taker where it is; resolves to what the script says. */
   const restore = () =>
@@ -552,29 +555,50 @@ describe("a taker that is restored while its giver still keeps the rows", () => 
         "--in-place",
         "--yes",
       ];
-      execFile(join(ROOT, "scripts/restore-shard.sh"), args, { env: cluster.env }, (error, out, err) =>
-        error ? failed(new Error(`${error.message}\n${out}${err}`)) : done(out),
+      execFile(join(ROOT, "scripts/restore-shard.sh"), args, { env: cluster.env }, (error, text, err) =>
+        error ? failed(new Error(`${error.message}\n${text}${err}`)) : done(text),
       );
     });
+  /* slot_adopt raises the mint. */
+  const keptRows = async () => (await rowsOf(cluster, from, slot)).filter((text) => !text.includes("`slot_seq`"));
+  const ready = () =>
+    until("all shards", async () => (await fetch(`${cluster.server.adminUrl}/readyz`)).status === 200);
 
   before(async () => {
     from = (await owners(cluster)).get(slot);
     to = cluster.shards.map(({ name }) => name).find((name) => name !== from);
     giver = cluster.shards.map(({ name }) => name).findLast((name) => name !== to);
-    lost = [...(await owners(cluster))].find(([number, shard]) => shard === giver && number !== slot)[0];
+    [lost, timed] = [...(await owners(cluster))]
+      .filter(([number, shard]) => shard === giver && number !== slot)
+      .map(([number]) => number);
     const mover = Mover.start(cluster);
-    await requestMove(cluster, lost, giver, to, 600000);
-    await untilMove(cluster, giver, lost, ["keeping"]);
+    for (const [number, source] of [
+      [slot, from],
+      [lost, giver],
+      [timed, giver],
+    ]) {
+      await requestMove(cluster, number, source, to, 600000);
+      await untilMove(cluster, source, number, ["keeping"]);
+    }
+    await actAs(users[4], "after the backup");
+    await restingRows(to);
+    await until(
+      "the journal to be read",
+      async () => (await cluster.sql(to, `SELECT id FROM slot_log WHERE slot = ${slot}`)).length === 0,
+    );
     await mover.stop();
+    rows = await keptRows();
+    await cluster.sql(giver, `UPDATE slot_move SET keep_ms = 1 WHERE active = ${timed}`);
     await cluster.sql(
       to,
       `DELETE FROM slot_fence WHERE slot = ${lost}; DELETE FROM slot_known WHERE slot = ${lost};
-      DELETE FROM slot_import WHERE slot = ${lost}; CALL _slot_changed()`,
+      DELETE FROM slot_import WHERE slot = ${lost}; CALL _slot_changed();
+      UPDATE user SET signature = 'old' WHERE slot = ${slot}`,
     );
+    out = await restore();
   });
 
-  test("is told which shard gave it a slot that it lacks, among those that had the slot once, and until when", async () => {
-    const out = await restore();
+  test("names the one that gave it a slot that it lacks, not another that had the slot before, and until when", () => {
     const notes = out.split("\n").filter((line) => line.includes(`slot_adopt(${lost}, `));
     assert.equal(notes.length, 2, out);
     assert.match(
@@ -582,10 +606,47 @@ describe("a taker that is restored while its giver still keeps the rows", () => 
       new RegExp(`${giver} keeps its rows at least until .*slot_adopt\\(${lost}, '${giver}'\\) there`),
     );
     assert.match(notes[1], new RegExp(`slot_adopt\\(${lost}, '${to}'\\)`));
-    await cluster.sql(giver, `CALL slot_adopt(${lost}, '${giver}')`);
-    const mover = Mover.start(cluster);
+  });
+
+  test("leaves them what is newer: until the time is over, or the operator takes it or ends the move", async () => {
+    assert.match(
+      out,
+      new RegExp(`slot ${slot}: ${from} has newer rows until .*\n.*slot_adopt\\(${slot}, '${from}'\\) there`),
+    );
+    await cluster.sql(to, `CALL slot_adopt(${lost}, '${to}')`);
+    const mover = Mover.start(cluster, { args: ["--lease-ms=1000"] }); /* it tells how far it is four times as often */
+    await untilMove(cluster, giver, timed, ["done"]);
+    for (const [number, source] of [
+      [slot, from],
+      [lost, giver],
+    ])
+      await until("the mover to say why it waits", async () =>
+        /was restored, or the slot settled/.test((await moveOf(cluster, source, number)).last_error),
+      );
+    await told(from, 2);
+    assert.deepEqual(
+      [(await moveOf(cluster, from, slot)).phase, (await moveOf(cluster, giver, lost)).phase],
+      ["keeping", "keeping"],
+    );
+    assert.deepEqual(await keptRows(), rows);
+
+    await cluster.sql(giver, `CALL move_wish(${lost}, 'finish')`);
     await untilMove(cluster, giver, lost, ["done"]);
-    await mover.stop();
+    const { epoch } = await fenceOf(to);
+    await cluster.sql(from, `CALL slot_adopt(${slot}, '${from}')`);
+    await untilMove(cluster, from, slot, ["done"]);
+    assert.deepEqual(await keptRows(), rows);
+    const now = await fenceOf(from);
+    assert.ok(now.state === "owned" && now.epoch > epoch, JSON.stringify([now, epoch]));
+
+    assert.match(await restore(), new RegExp(`slot ${slot} has since moved to ${from}`));
     await cluster.sql(to, `CALL shard_admit('${to}')`);
+    await ready();
+    await moved(mover, from, to, 0, ["done"]);
+    await mover.stop();
+    await assertAtRest(cluster);
+    [from, to] = [to, from];
+    await actAs(users[4], "and afterwards");
+    await agree();
   });
 });
