@@ -706,6 +706,13 @@ static enum move_status revert(struct move_run *run, const struct look *giver,
         return status == MOVE_OK ? run_finish(run, PHASE_UNDONE) : status;
     }
     status = adopt(run, run->taker, taker, taker->epoch);
+    if (status == MOVE_OK && look_is(taker, "owned") &&
+        taker->epoch == run->move->epoch) {
+        (void)snprintf(run->error, sizeof run->error,
+                       "%s: the slot was settled meanwhile, and stays there",
+                       run->taker->name);
+        return stay(run);
+    }
     if (status == MOVE_OK && run->move->wish != WISH_CANCEL) {
         status = go_back(run, giver, taker);
         if (status != MOVE_REFUSED) {

@@ -650,3 +650,23 @@ describe("a taker that is restored while others keep what they gave it for a rol
     await agree();
   });
 });
+
+describe("a move on its way back", () => {
+  test("ends at the taker if the slot was settled there at the very epoch that it was to have", async () => {
+    const mover = Mover.start(cluster, { failpoint: "move_open:before:2" }); /* there, and back */
+    await requestMove(cluster, slot, from, to, 600000);
+    await untilMove(cluster, from, slot, ["keeping"]);
+    await cluster.sql(from, `CALL move_wish(${slot}, 'rollback')`);
+    await mover.stopped();
+    await cluster.sql(to, `CALL slot_settle(${slot}, '${to}')`);
+    assert.equal((await fenceOf(to)).epoch, (await moveOf(cluster, from, slot)).epoch);
+    mover.go();
+    await untilMove(cluster, from, slot, ["done"]);
+    await mover.stop();
+    await assertAtRest(cluster);
+    assert.equal((await owners(cluster)).get(slot), to);
+    [from, to] = [to, from];
+    await actAs(users[3], "after all");
+    await agree();
+  });
+});
