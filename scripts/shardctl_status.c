@@ -57,6 +57,7 @@ struct shard_line {
     unsigned n_gives, n_takes, n_keeps;
     int64_t free_bytes; /* -1: unknown */
     bool is_draining;
+    bool has_claims; /* it said which slots it claims */
 };
 
 struct run {
@@ -64,12 +65,55 @@ struct run {
     struct moves moves;
     struct shard_line *shards;
     size_t n_shards;
-    unsigned n_shared[2]; /* shared slots without an owner, and with one that is down */
-    uint32_t orphan;      /* one of them */
+    unsigned n_shared[2];   /* shared slots without an owner, and with one that is down */
+    uint32_t orphan;        /* one of them */
+    struct slotset claimed; /* by the shard that is said to have them */
+    unsigned n_unclaimed;   /* slots that this one answers, and does not claim */
+    uint32_t unclaimed;     /* one of them */
     struct checks checks;
 };
 
 /* ---- Looking ---- */
+
+static void read_claims(struct run *run, size_t shard, const struct dbresult *map)
+{
+    for (size_t i = 0; i < map->n_rows; i++) {
+        const struct dbvalue *slot = dbresult_value(map, i, "slot");
+        const struct dbvalue *claim = dbresult_value(map, i, "claim_epoch");
+        if (slot != NULL && slot->number < SLOTS_MAX && claim != NULL &&
+            claim->number > 0 &&
+            router_slot_shard(run->ctl->router, (uint32_t)slot->number) == shard) {
+            slotset_add(&run->claimed, (uint32_t)slot->number);
+        }
+    }
+}
+
+static void ask_claims(struct run *run)
+{
+    struct fleet fleet;
+
+    fleet_begin(&fleet, run->ctl);
+    fleet.is_quiet = true;
+    const bool is_any = fleet_call(&fleet, PROC_SLOT_MAP, NULL, SIZE_MAX);
+    for (size_t i = 0; i < run->n_shards && is_any; i++) {
+        run->shards[i].has_claims = fleet.shares[i].results != NULL;
+        if (run->shards[i].has_claims) {
+            read_claims(run, i, fleet.shares[i].results);
+        }
+    }
+    fleet_end(&fleet);
+}
+
+/* Does nobody claim SLOT, which SHARD is said to have? Between the two commits of a flip
+ * nobody does. */
+static bool is_unclaimed(const struct run *run, size_t shard, uint32_t slot)
+{
+    const struct move_row *row = moves_of_slot(&run->moves, slot);
+
+    return run->shards[shard].has_claims && !slotset_has(&run->claimed, slot) &&
+           (row == NULL ||
+            (row->phase != PHASE_FLIPPING && row->phase != PHASE_REVERTING));
+}
 
 static void count_slots(struct run *run)
 {
@@ -87,6 +131,9 @@ static void count_slots(struct run *run)
         if (!is_known || !run->shards[shard].state.up) {
             run->n_shared[is_known]++;
             run->orphan = slot;
+        } else if (is_unclaimed(run, shard, slot)) {
+            run->n_unclaimed++;
+            run->unclaimed = slot;
         }
     }
 }
@@ -176,6 +223,7 @@ static bool look(struct run *run)
     }
     measure_room(run);
     note_drains(run);
+    ask_claims(run);
     count_slots(run);
     count_moves(run);
     return true;
@@ -404,7 +452,16 @@ static void check_slots(struct run *run)
         checks_add(&run->checks, CHECK_ERR,
                    "%u slots are not served: their shard is down", run->n_shared[1]);
     }
-    if (n + run->n_shared[0] + run->n_shared[1] == 0) {
+    if (run->n_unclaimed > 0) {
+        checks_add(
+            &run->checks, CHECK_ERR,
+            "%u slots are not served: the shard that is said to have them does not "
+            "claim them (slot %" PRIu32 " on %s): CALL slot_adopt on the one whose "
+            "rows shall count",
+            run->n_unclaimed, run->unclaimed,
+            run->shards[router_slot_shard(run->ctl->router, run->unclaimed)].state.name);
+    }
+    if (n + run->n_shared[0] + run->n_shared[1] + run->n_unclaimed == 0) {
         checks_add(&run->checks, CHECK_OK, "every slot has one owner, which answers");
     }
 }

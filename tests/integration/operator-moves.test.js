@@ -604,6 +604,12 @@ test("status names what is wrong: a dispute, a shard that is paused or down, a m
   assert.notEqual((await script("rebalance.sh", "--yes")).status, 0);
   await cluster.sql("shard3", `UPDATE slot_fence SET state = 'moved', server = 'shard1' WHERE slot = ${slot}`);
   await cluster.sqlAll(`UPDATE slot_fence SET rival_epoch = 0 WHERE slot = ${slot}; CALL _slot_changed()`);
+  await cluster.sql("shard1", `UPDATE slot_fence SET state = 'importing' WHERE slot = ${slot}; CALL _slot_changed()`);
+  const unclaimed = await run("status");
+  assert.equal(unclaimed.status, 1);
+  assert.match(unclaimed.out, /^\[ERR\] +1 slots are not served: .* \(slot 5 on shard1\): CALL slot_adopt/m);
+  assert.doesNotMatch(unclaimed.out, /every slot has one owner/);
+  await cluster.sql("shard1", `UPDATE slot_fence SET state = 'owned' WHERE slot = ${slot}; CALL _slot_changed()`);
   await mover.stop();
   mover = undefined;
   await cluster.demo("kill", "shard2");
