@@ -683,6 +683,8 @@ describe("a taker that is restored while others keep what they gave it for a rol
     until("all shards", async () => (await fetch(`${cluster.server.adminUrl}/readyz`)).status === 200);
 
   before(async () => {
+    from = (await owners(cluster)).get(slot);
+    to = cluster.shards.map(({ name }) => name).find((name) => name !== from);
     giver = cluster.shards.map(({ name }) => name).findLast((name) => name !== to);
     [lost, timed] = [...(await owners(cluster))]
       .filter(([number, shard]) => shard === giver && number !== slot)
