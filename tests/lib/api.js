@@ -85,6 +85,10 @@ export function multipart(parts, boundary = `doushard${randomBytes(12).toString(
   };
 }
 
+/* Kept connections end after this time without a request, long before servers end them (idle_timeout): a write may meet
+ * that end, and must not be repeated. */
+const IDLE_MS = 20000;
+
 export class Api {
   #agent;
 
@@ -94,7 +98,7 @@ export class Api {
     this.adminUrl = adminUrl?.replace(/\/$/, "");
     this.contract = contract;
     this.timeoutMs = timeoutMs;
-    this.#agent = new http.Agent({ keepAlive: true, maxSockets });
+    this.#agent = new http.Agent({ keepAlive: true, maxSockets, timeout: IDLE_MS });
   }
 
   close() {
