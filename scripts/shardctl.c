@@ -36,6 +36,7 @@ static const char help_options[] =
     "  --tls-ca=FILE         certificate authority that must have signed the shards'\n"
     "                        certificates\n"
     "  --help                this help, or that of the command before it\n"
+    "  --version             print version and commit\n"
     "\n"
     "Without --topology and --password-file, those of the demo cluster in ./var (or\n"
     "$DOUSHARD_VAR) are used when there is one: after scripts/demo up no option is "
@@ -46,7 +47,8 @@ static const char help_options[] =
 #define FILE_MAX    4096
 
 /* The options that every command takes; struct shardctl_command has those of each. */
-static const char common_options[] = "topology user password-file db-name tls-ca help";
+static const char common_options[] =
+    "topology user password-file db-name tls-ca help version";
 
 static const struct shardctl_command *const commands[] = {
 #define COMMAND(name) &shardctl_##name,
@@ -393,6 +395,9 @@ int main(int argc, char **argv)
     const struct shardctl_command *command = command_named(argv[optind]);
     if (options->is_help) {
         return print_help(command, stdout);
+    }
+    if (options->is_version) {
+        return printf("shardctl %s (%s)\n", version_text(), version_commit()) > 0 ? 0 : 2;
     }
     if (command == NULL) {
         return shardctl_fail(argv[optind] == NULL ? "what to do" : argv[optind],

@@ -135,6 +135,7 @@ test("help explains; wrong usage is reported with status 2, and nothing is done"
       assert.match(out, words);
     }),
   );
+  assert.match(await ok("--version"), /^shardctl \d+\.\d+\.\d+ \(\S+\)$/m);
   const wrong = [
     [["move"], /usage: shardctl move/],
     [["move", "17"], /--to=SHARD is missing/],
