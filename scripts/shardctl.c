@@ -125,8 +125,33 @@ bool shardctl_discover(const struct shardctl *ctl, const char *command)
 /* The account that may only read. */
 static const char monitor[] = "doushard_monitor";
 
+/* What a shard says of a wrong name or password (ER_ACCESS_DENIED_ERROR). */
+static const char denied[] = "1045 ";
+
+/* When a shard refused the account, print which one it was and where its password came
+ * from: a wrong password looks like a shard that is down. */
+static void explain_account(const struct shardctl *ctl, const char *command,
+                            const char *password_file)
+{
+    struct router_shard_state state;
+
+    for (size_t i = 0; i < router_n_shards(ctl->router); i++) {
+        router_shard_state(ctl->router, i, &state);
+        if (!state.up && strncmp(state.reason.text, denied, sizeof denied - 1) == 0) {
+            (void)fprintf(
+                stderr,
+                "shardctl: %s logged in as %s with the password in %s, which %s "
+                "refused: --password-file=FILE takes that of this account, --user=NAME "
+                "another account\n",
+                command, ctl->options.user, password_file, state.name);
+            return;
+        }
+    }
+}
+
 /* Start a router and run COMMAND with it. */
-static int run_with_router(const struct shardctl_command *command, struct shardctl *ctl)
+static int run_with_router(const struct shardctl_command *command, struct shardctl *ctl,
+                           const char *password_file)
 {
     const struct shardctl_options *options = &ctl->options;
     const struct router_options router_options = {
@@ -150,6 +175,7 @@ static int run_with_router(const struct shardctl_command *command, struct shardc
         return shardctl_fail("router", "out of memory");
     }
     int status = command->run(ctl);
+    explain_account(ctl, command->name, password_file);
     router_free(&ctl->router);
     return status;
 }
@@ -220,8 +246,8 @@ static int run(const struct shardctl_command *command,
                            .topology_file = place.topology,
                            .password = password,
                            .demo = place.demo};
-    int status =
-        command->has_router ? run_with_router(command, &ctl) : command->run(&ctl);
+    int status = command->has_router ? run_with_router(command, &ctl, place.password_file)
+                                     : command->run(&ctl);
     topology_release(&topology);
     explicit_bzero(password, sizeof password);
     return status;

@@ -195,6 +195,18 @@ test("status: every shard with its slots, and that all is well", async () => {
   assert.deepEqual([whole.is_good, whole.moves], [true, []]);
 });
 
+test("a password of another account: status says which account it used, and which option takes its file", async () => {
+  const file = join(cluster.dir, "secrets", "admin_password");
+  const { status, err } = await run("status", `--topology=${cluster.files.topology}`, `--password-file=${file}`);
+  assert.equal(status, 2);
+  assert.ok(
+    err.includes(
+      `shardctl: status logged in as doushard_monitor with the password in ${file}, which shard1 refused: --password-file=FILE`,
+    ),
+    err,
+  );
+});
+
 test("status tells shards nothing about others, which its account may not do", async () => {
   await Promise.all(
     [1, 2, 3].map((n) =>
