@@ -391,11 +391,73 @@ static void print_moves(const struct planner *run)
     }
 }
 
-/* Print why nothing needs to be done. */
+static double value_of(const struct planner *run, const struct plan_slot *slot)
+{
+    switch (run->input.by) {
+    case PLAN_LOAD:
+        return slot->load;
+    case PLAN_ROWS:
+        return (double)slot->rows;
+    default:
+        return (double)slot->bytes;
+    }
+}
+
+static size_t fullest_shard(const struct planner *run)
+{
+    size_t fullest = 0;
+
+    for (size_t i = 1; i < run->input.n_shards; i++) {
+        if (run->plan.after[i].fill > run->plan.after[fullest].fill) {
+            fullest = i;
+        }
+    }
+    return fullest;
+}
+
+/* The slot that has most of all on SHARD; NULL: it has none. */
+static const struct plan_slot *largest_slot(const struct planner *run, size_t shard)
+{
+    const struct plan_slot *largest = NULL;
+
+    for (size_t i = 0; i < run->input.n_slots; i++) {
+        const struct plan_slot *slot = &run->slots[i];
+        if (slot->shard == shard &&
+            (largest == NULL || value_of(run, slot) > value_of(run, largest))) {
+            largest = slot;
+        }
+    }
+    return largest;
+}
+
+/* Print why no move can mend that a shard has more than its share. */
+static void print_uneven(const struct planner *run)
+{
+    const size_t fullest = fullest_shard(run);
+    const struct plan_slot *slot = largest_slot(run, fullest);
+    const double all = run->plan.after[fullest].value;
+    const double part = slot == NULL || all <= 0 ? 0 : value_of(run, slot) / all;
+
+    printf("\nNo move makes it more even");
+    if (slot != NULL && part > 0.5) {
+        printf(": %.0f %% of what %s has is in slot %u, and a slot moves as a whole. "
+               "`shardctl hot` shows whose it is; `shardctl promote` gives one user a "
+               "slot of their own",
+               part * 100, run->shards[fullest].name, slot->number);
+    }
+    printf(".\n");
+}
+
+/* Print why nothing needs to be done, or can be. */
 static void print_even(const struct planner *run)
 {
     char text[24];
 
+    if (!run->plan.is_floored && run->input.threshold < PLANNER_ANY_SHARE &&
+        run->plan.imbalance_after > 1 + run->input.threshold) {
+        print_uneven(run);
+        return;
+    }
     printf("\nNothing needs to be done");
     if (run->plan.is_floored) {
         printf(": no move would win %s, about what it costs. --floor=0 plans them all "

@@ -217,6 +217,18 @@ test("drains, weights and capacities", async () => {
   }
 });
 
+test("one slot that has nearly all: plan says that no move helps, and why", async () => {
+  const slot = [...owner].find(([, shard]) => shard === "shard1")[0];
+  await run("plan", "--by=rows"); /* counts what was not counted yet */
+  await cluster.sqlAll("UPDATE slot_load SET size_rows = 0");
+  await cluster.sql("shard1", `UPDATE slot_load SET size_rows = 1000 WHERE slot = ${slot}`);
+  const { status, out } = await run("plan", "--by=rows");
+  assert.equal(status, 0, out);
+  assert.match(out, /has 2.00 of its share, then 2.00/);
+  assert.match(out, new RegExp(`^No move makes it more even: 100 % of what shard1 has is in slot ${slot}\\b`, "m"));
+  assert.doesNotMatch(out, /Nothing needs to be done/);
+});
+
 test("a shard that is down: no plan, and hot says that its list is incomplete", async () => {
   await cluster.demo("kill", "shard1");
   const plan = await run("plan");
