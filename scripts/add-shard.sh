@@ -192,4 +192,5 @@ else
 	shard_line
 	say
 fi
-say "next: SIGHUP to every server (systemctl reload doushard), then shardctl plan, shardctl balance"
+say "next: SIGHUP to every server and mover (systemctl reload doushard doushard-mover),"
+say "then shardctl plan, shardctl balance"

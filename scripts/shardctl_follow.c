@@ -123,12 +123,86 @@ static void note_row(struct follow *follow, struct followed *item,
         item->is_failed = !is_good_end(follow, row);
         follow->n_failed += item->is_failed;
     }
-    if (move_waits_ms(row) > 0 && !item->is_mover_told) {
-        item->is_mover_told = true;
-        (void)fprintf(stderr,
-                      "shardctl: slot %u: no mover takes it; is one running? See "
-                      "`shardctl mover --help`\n",
-                      row->slot);
+}
+
+/* ---- What is in the way ---- */
+
+/* Why the move of ROW has not begun or does not go on; NULL: nothing is known to be in
+ * its way. */
+static const char *obstacle_of(const struct move_row *row, bool has_mover)
+{
+    const int64_t waits_ms = move_waits_ms(row);
+
+    if (row->last_error[0] != '\0' && (row->phase == PHASE_QUEUED || waits_ms > 0)) {
+        return row->last_error;
+    }
+    return waits_ms > 0 && !has_mover
+               ? "no mover takes it; is one running? See `shardctl mover --help`"
+               : NULL;
+}
+
+static bool is_told(const struct follow *follow, const char *obstacle)
+{
+    for (size_t i = 0; i < follow->n; i++) {
+        if (strcmp(follow->items[i].obstacle, obstacle) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Note what is in the way of ITEM. True: nothing else had it in its way until now. */
+static bool note_obstacle(struct follow *follow, struct followed *item,
+                          const struct move_row *row, bool has_mover)
+{
+    const char *obstacle = obstacle_of(row, has_mover);
+    char text[sizeof item->obstacle];
+
+    if (obstacle == NULL) {
+        return false;
+    }
+    (void)snprintf(text, sizeof text, "%s", obstacle);
+    const bool is_new = !is_told(follow, text);
+    memcpy(item->obstacle, text, sizeof text);
+    return is_new;
+}
+
+/* Print one line for ITEM and all others that the same is in the way of. */
+static void print_obstacle(const struct follow *follow, const struct followed *item)
+{
+    size_t n = 0;
+    char others[48] = "";
+
+    for (size_t i = 0; i < follow->n; i++) {
+        n += strcmp(follow->items[i].obstacle, item->obstacle) == 0;
+    }
+    if (n > 1) {
+        (void)snprintf(others, sizeof others, " and %zu more", n - 1);
+    }
+    (void)fprintf(stderr, "shardctl: slot %u%s: %s\n", item->slot, others,
+                  item->obstacle);
+}
+
+/* A line for each obstacle that was not there before, not for each move. */
+static void print_obstacles(struct follow *follow, const struct moves *moves)
+{
+    const bool has_mover = moves_have_mover(moves);
+    size_t n_new = 0;
+
+    for (size_t i = 0; i < moves->n; i++) {
+        const struct move_row *row = &moves->rows[i];
+        struct followed *item =
+            find(follow, fleet_shard(&moves->fleet, row->shard), row->move_id);
+        if (item != NULL && !item->is_over) {
+            item->is_first = note_obstacle(follow, item, row, has_mover);
+            n_new += item->is_first;
+        }
+    }
+    for (size_t i = 0; n_new > 0 && i < follow->n; i++) {
+        if (follow->items[i].is_first) {
+            follow->items[i].is_first = false;
+            print_obstacle(follow, &follow->items[i]);
+        }
     }
 }
 
@@ -184,6 +258,7 @@ static void look(struct follow *follow)
         }
     }
     if (is_read) {
+        print_obstacles(follow, &moves);
         note_lost(follow, &moves);
     }
     follow->is_silent = !is_read || moves.fleet.n_silent > 0; /* print it once */

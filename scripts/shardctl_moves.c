@@ -13,6 +13,10 @@
 /* A mover looks for requests twice a second, but may be busy. */
 #define PATIENCE_MS 5000
 
+/* The lease of a mover, unless it is told otherwise: when one dies that keeps a move,
+ * another takes over after that. */
+#define LEASE_MS 10000
+
 #define BAR_CELLS 16
 
 static const struct dbfield fields[] = {
@@ -144,16 +148,42 @@ static bool is_paused(const struct move_row *row)
     return strcmp(row->wish, "pause") == 0;
 }
 
-int64_t move_waits_ms(const struct move_row *row)
+/* When the move last had what it needed. */
+static int64_t waits_since_ms(const struct move_row *row)
 {
     const int64_t since_ms = row->claimed_until_ms > row->requested_at_ms
                                  ? row->claimed_until_ms
                                  : row->requested_at_ms;
-    const bool is_wanted = !move_is_over(row) && row->claimed_until_ms < row->now_ms &&
+    const int64_t kept_until_ms = row->flipped_at_ms + row->keep_ms;
+
+    return row->phase == PHASE_KEEPING && kept_until_ms > since_ms &&
+                   kept_until_ms <= row->now_ms
+               ? kept_until_ms
+               : since_ms;
+}
+
+int64_t move_waits_ms(const struct move_row *row)
+{
+    const int64_t waits_ms = row->now_ms - waits_since_ms(row);
+    const bool is_wanted = !move_is_over(row) && !move_is_kept(row) &&
+                           row->claimed_until_ms < row->now_ms &&
                            !(row->phase == PHASE_QUEUED && is_paused(row));
 
-    return is_wanted && row->now_ms - since_ms >= PATIENCE_MS ? row->now_ms - since_ms
-                                                              : 0;
+    return is_wanted && waits_ms >= (row->phase == PHASE_KEEPING ? LEASE_MS : PATIENCE_MS)
+               ? waits_ms
+               : 0;
+}
+
+bool moves_have_mover(const struct moves *moves)
+{
+    for (size_t i = 0; i < moves->n; i++) {
+        const struct move_row *row = &moves->rows[i];
+        if (!move_is_over(row) && row->phase != PHASE_KEEPING &&
+            row->claimed_until_ms + PATIENCE_MS > row->now_ms) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Rows of this phase that are done; false: this phase does not count rows. */

@@ -61,8 +61,12 @@ bool move_is_over(const struct move_row *row);
 bool move_is_kept(const struct move_row *row);
 
 /* How long no mover has worked on it although one could. 0: a mover works on it, or need
- * not. */
+ * not: a move that is kept needs one only when that time is over. */
 int64_t move_waits_ms(const struct move_row *row);
+
+/* Is a mover at work, or was a moment ago? Moves that nobody works on then may be waiting
+ * for their turn. */
+bool moves_have_mover(const struct moves *moves);
 
 /* How much of the phase is done, 0 to 100; -1: unknown. */
 int move_percent(const struct move_row *row);
@@ -98,7 +102,8 @@ struct followed {
     bool is_over;
     bool is_failed;     /* over, but not as asked for */
     int64_t due_ms;     /* monotonic; when its next line is due */
-    bool is_mover_told; /* that no mover takes it was printed */
+    char obstacle[256]; /* what is or was in its way; "": nothing */
+    bool is_first;      /* that was in the way of no other before */
 };
 
 /* Begin: SIGINT and SIGTERM end the waiting from now on. */

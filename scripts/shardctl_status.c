@@ -38,7 +38,9 @@ static const char help[] =
     "  [OK]   every slot has an owner that answers\n"
     "  [ERR]  the move of slot 17 waits for a mover for 40 s: start one (shardctl "
     "mover)\n"
-    "      What is right and what is wrong, and what to do about it.\n"
+    "      What is right and what is wrong, and what to do about it. Moves between the "
+    "same\n"
+    "      shards that wait for the same share a line.\n"
     "\n"
     "    watch -n1 shardctl status\n"
     "    shardctl status --json | jq '.checks[] | select(.verdict != \"OK\").text'\n"
@@ -63,6 +65,7 @@ struct shard_line {
 struct run {
     const struct shardctl *ctl;
     struct moves moves;
+    bool has_mover;
     struct shard_line *shards;
     size_t n_shards;
     unsigned n_shared[2];   /* shared slots without an owner, and with one that is down */
@@ -221,6 +224,7 @@ static bool look(struct run *run)
         }
         return false;
     }
+    run->has_mover = moves_have_mover(&run->moves);
     measure_room(run);
     note_drains(run);
     ask_claims(run);
@@ -293,45 +297,75 @@ static bool is_at_rest(const struct move_row *row)
            move_waits_ms(row) == 0;
 }
 
-static bool rests_beside(const struct move_row *a, const struct move_row *b)
+/* Nothing is to be said of it but that it has not begun, and perhaps why. */
+static bool is_queued(const struct move_row *row)
 {
-    return is_at_rest(a) && is_at_rest(b) && strcmp(a->giver, b->giver) == 0 &&
-           strcmp(a->taker, b->taker) == 0;
+    return row->phase == PHASE_QUEUED && strcmp(row->kind, "move") == 0 &&
+           strcmp(row->wish, "go") == 0;
 }
 
-/* Moves at rest between the same shards. */
-struct resting {
+/* Do A and B go the same way, and was the same in the way of both? */
+static bool is_alike(const struct move_row *a, const struct move_row *b)
+{
+    return strcmp(a->giver, b->giver) == 0 && strcmp(a->taker, b->taker) == 0 &&
+           strcmp(a->last_error, b->last_error) == 0;
+}
+
+/* One line for both? */
+static bool shares_line(const struct run *run, const struct move_row *a,
+                        const struct move_row *b)
+{
+    (void)run;
+    return is_alike(a, b) &&
+           ((is_at_rest(a) && is_at_rest(b)) || (is_queued(a) && is_queued(b)));
+}
+
+/* Moves that share a line. */
+struct group {
     struct slotset slots;
     size_t n;
     uint64_t n_rows;
-    int64_t left_ms; /* until the first of them cannot come back any more */
+    int64_t left_ms;  /* until the first of them cannot come back any more */
+    int64_t waits_ms; /* the longest that one was without a mover */
 };
 
-/* False: another row before FIRST is of the same, and has been printed with it. */
-static bool gather(const struct run *run, size_t first, struct resting *resting)
+/* The moves that are of one group with row FIRST, as IS_SAME says. False: one before
+ * FIRST is, so the group has been printed. */
+static bool gather(const struct run *run, size_t first,
+                   bool (*is_same)(const struct run *run, const struct move_row *a,
+                                   const struct move_row *b),
+                   struct group *group)
 {
     const struct move_row *rows = run->moves.rows;
 
-    *resting = (struct resting){.left_ms = INT64_MAX};
+    *group = (struct group){.left_ms = INT64_MAX};
     for (size_t i = 0; i < run->moves.n; i++) {
-        if (rests_beside(&rows[i], &rows[first])) {
+        if (is_same(run, &rows[i], &rows[first])) {
             if (i < first) {
                 return false;
             }
             const int64_t left_ms = move_eta_ms(&rows[i]);
-            slotset_add(&resting->slots, rows[i].slot);
-            resting->n++;
-            resting->n_rows += rows[i].rows_copied;
-            resting->left_ms = left_ms < resting->left_ms ? left_ms : resting->left_ms;
+            const int64_t waits_ms = move_waits_ms(&rows[i]);
+            slotset_add(&group->slots, rows[i].slot);
+            group->n++;
+            group->n_rows += rows[i].rows_copied;
+            group->left_ms = left_ms < group->left_ms ? left_ms : group->left_ms;
+            group->waits_ms = waits_ms > group->waits_ms ? waits_ms : group->waits_ms;
         }
     }
     return true;
 }
 
+/* Enough for NAMED_MAX ranges. */
+#define RANGES_TEXT 128
+
 /* "17,100-108", as commands take it; of many ranges, the first. */
-static void print_ranges(const struct slotset *slots)
+static const char *ranges(const struct slotset *slots, char text[RANGES_TEXT])
 {
     unsigned n = 0;
+    size_t len = 0;
+
+    text[0] = '\0';
 
     for (uint32_t from = 0; (from = slotset_next(slots, NULL, from)) < SLOTS_MAX;) {
         uint32_t end = from + 1;
@@ -339,44 +373,61 @@ static void print_ranges(const struct slotset *slots)
             end++;
         }
         if (++n > NAMED_MAX) {
-            (void)printf(",..");
-            return;
+            (void)snprintf(text + len, RANGES_TEXT - len, ",..");
+            return text;
         }
-        (void)printf("%s%" PRIu32, n == 1 ? "" : ",", from);
+        len += (size_t)snprintf(text + len, RANGES_TEXT - len, "%s%" PRIu32,
+                                n == 1 ? "" : ",", from);
         if (end - from > 1) {
-            (void)printf("-%" PRIu32, end - 1);
+            len += (size_t)snprintf(text + len, RANGES_TEXT - len, "-%" PRIu32, end - 1);
         }
         from = end;
     }
+    return text;
 }
 
-static void print_resting(const struct resting *resting, const struct move_row *row)
+static void print_resting(const struct group *group, const struct move_row *row)
 {
     char text[2][UNITS_TEXT];
+    char slots[RANGES_TEXT];
 
     (void)printf("%zu slots %s -> %s: keeping, %s rows, can be rolled back for %s (the "
-                 "first of them; `shardctl finish` ends it): ",
-                 resting->n, row->giver, row->taker,
-                 units_number(resting->n_rows, text[0]),
-                 units_duration(resting->left_ms, text[1]));
-    print_ranges(&resting->slots);
-    (void)putchar('\n');
+                 "first of them; `shardctl finish` ends it): %s\n",
+                 group->n, row->giver, row->taker, units_number(group->n_rows, text[0]),
+                 units_duration(group->left_ms, text[1]), ranges(&group->slots, slots));
+}
+
+static void print_queued(const struct group *group, const struct move_row *row)
+{
+    char text[UNITS_TEXT];
+    char slots[RANGES_TEXT];
+
+    (void)printf("%zu slots %s -> %s: queued, the first of them for %s", group->n,
+                 row->giver, row->taker,
+                 units_duration(row->now_ms - row->requested_at_ms, text));
+    if (row->last_error[0] != '\0') {
+        (void)printf(", last problem: %s", row->last_error);
+    }
+    (void)printf(": %s\n", ranges(&group->slots, slots));
 }
 
 static void print_moves(const struct run *run)
 {
-    static struct resting resting;
+    static struct group group;
     char line[MOVE_LINE];
 
     for (size_t i = 0; i < run->moves.n; i++) {
         const struct move_row *row = &run->moves.rows[i];
-        if (move_is_over(row) || (is_at_rest(row) && !gather(run, i, &resting))) {
+        const bool is_shared = is_at_rest(row) || is_queued(row);
+        if (move_is_over(row) || (is_shared && !gather(run, i, shares_line, &group))) {
             continue;
         }
-        if (is_at_rest(row) && resting.n > 1) {
-            print_resting(&resting, row);
-        } else {
+        if (!is_shared || group.n == 1) {
             (void)puts(move_line(row, line));
+        } else if (is_at_rest(row)) {
+            print_resting(&group, row);
+        } else {
+            print_queued(&group, row);
         }
     }
     (void)putchar('\n');
@@ -501,31 +552,95 @@ static void count_going(struct run *run, bool well)
     }
 }
 
+/* Enough for the names of two shards and RANGES_TEXT. */
+#define TROUBLE_NAME 256
+
+/* What an operator should know of a move. */
+enum trouble {
+    TROUBLE_NONE,
+    TROUBLE_NO_MOVER, /* nobody works on it, and nobody has said why */
+    TROUBLE_FAILED,
+    TROUBLE_OBSTACLE, /* its last_error says what is in the way */
+};
+
+static enum trouble trouble_of(const struct run *run, const struct move_row *row)
+{
+    if (move_is_over(row)) {
+        return row->phase == PHASE_FAILED && is_newest(run, row) &&
+                       row->now_ms - row->finished_at_ms < FAILED_MS
+                   ? TROUBLE_FAILED
+                   : TROUBLE_NONE;
+    }
+    if (row->last_error[0] != '\0') {
+        return TROUBLE_OBSTACLE;
+    }
+    return move_waits_ms(row) > 0 && !run->has_mover ? TROUBLE_NO_MOVER : TROUBLE_NONE;
+}
+
+static bool shares_trouble(const struct run *run, const struct move_row *a,
+                           const struct move_row *b)
+{
+    return is_alike(a, b) && trouble_of(run, a) == trouble_of(run, b);
+}
+
+/* "the move of slot 17", or "the moves of 12 slots shard1 -> shard2 (17,100-110)" */
+static void name_group(const struct group *group, const struct move_row *row,
+                       char name[TROUBLE_NAME])
+{
+    char slots[RANGES_TEXT];
+
+    if (group->n == 1) {
+        (void)snprintf(name, TROUBLE_NAME, "the move of slot %" PRIu32, row->slot);
+    } else {
+        (void)snprintf(name, TROUBLE_NAME, "the moves of %zu slots %s -> %s (%s)",
+                       group->n, row->giver, row->taker, ranges(&group->slots, slots));
+    }
+}
+
+static void add_trouble(struct run *run, const struct group *group,
+                        const struct move_row *row)
+{
+    const bool is_one = group->n == 1;
+    struct checks *checks = &run->checks;
+    char name[TROUBLE_NAME];
+    char text[UNITS_TEXT];
+
+    name_group(group, row, name);
+    units_duration(group->waits_ms, text);
+    switch (trouble_of(run, row)) {
+    case TROUBLE_NO_MOVER:
+        checks_add(checks, CHECK_ERR,
+                   "%s wait%s for a mover for %s: start one (shardctl "
+                   "mover)",
+                   name, is_one ? "s" : "", text);
+        break;
+    case TROUBLE_FAILED:
+        checks_add(checks, CHECK_ERR, "%s to %s failed: %s; %s on %s", name, row->taker,
+                   row->last_error, is_one ? "it stays" : "they stay", row->giver);
+        break;
+    case TROUBLE_OBSTACLE:
+        if (group->waits_ms > 0 && !run->has_mover) {
+            checks_add(checks, CHECK_ERR, "%s ha%s waited for a mover for %s: %s", name,
+                       is_one ? "s" : "ve", text, row->last_error);
+        } else {
+            checks_add(checks, CHECK_WARN, "%s: %s", name, row->last_error);
+        }
+        break;
+    case TROUBLE_NONE:
+        break;
+    }
+}
+
 static void check_moves(struct run *run)
 {
+    static struct group group;
     const unsigned n_errors = run->checks.n_errors;
-    char text[UNITS_TEXT];
 
     for (size_t i = 0; i < run->moves.n; i++) {
         const struct move_row *row = &run->moves.rows[i];
-        const int64_t waits_ms = move_waits_ms(row);
-        if (waits_ms > 0 && row->last_error[0] != '\0') {
-            checks_add(&run->checks, CHECK_ERR,
-                       "the move of slot %" PRIu32 " has waited for a mover for %s: %s",
-                       row->slot, units_duration(waits_ms, text), row->last_error);
-        } else if (waits_ms > 0) {
-            checks_add(&run->checks, CHECK_ERR,
-                       "the move of slot %" PRIu32
-                       " waits for a mover for %s: start one (shardctl mover)",
-                       row->slot, units_duration(waits_ms, text));
-        } else if (row->phase == PHASE_FAILED && is_newest(run, row) &&
-                   row->now_ms - row->finished_at_ms < FAILED_MS) {
-            checks_add(&run->checks, CHECK_ERR,
-                       "the move of slot %" PRIu32 " to %s failed: %s; it stays on %s",
-                       row->slot, row->taker, row->last_error, row->giver);
-        } else if (!move_is_over(row) && row->last_error[0] != '\0') {
-            checks_add(&run->checks, CHECK_WARN, "the move of slot %" PRIu32 ": %s",
-                       row->slot, row->last_error);
+        if (trouble_of(run, row) != TROUBLE_NONE &&
+            gather(run, i, shares_trouble, &group)) {
+            add_trouble(run, &group, row);
         }
     }
     count_going(run, run->checks.n_errors == n_errors);

@@ -500,20 +500,45 @@ test("a mover that ends releases the moves it keeps; SIGHUP makes it read the to
   mover = Mover.start(cluster, { args: [`--topology=${file}`] });
   await requestMove(cluster, 21, "shard1", "shard2", 600000);
   await untilMove(cluster, "shard1", 21, ["keeping"]);
-  const [giver, taker] = [await ownerOf(22), "shard3"];
-  await requestMove(cluster, 22, giver, taker);
-  await until("the mover to miss shard3", async () =>
-    /no shard3 in its topology/.test((await moveOf(cluster, giver, 22)).last_error),
+  const giver = await ownerOf(22);
+  assert.equal(await ownerOf(27), giver);
+  const moving = begin("move", "22,27", "--to=shard3", "--keep=0", "--yes");
+  const missing = "a mover has no shard3 in its topology: reload it";
+  await until("the mover to miss shard3 twice", async () =>
+    (await Promise.all([22, 27].map((slot) => moveOf(cluster, giver, slot)))).every(
+      ({ last_error: why }) => why === missing,
+    ),
   );
+  const { out, status } = await run("status");
+  assert.equal(status, 0, out);
+  assert.match(out, new RegExp(`^2 slots ${giver} -> shard3: queued, .*, last problem: ${missing}: 22,27$`, "m"));
+  const warned = `[WARN] the moves of 2 slots ${giver} -> shard3 (22,27): ${missing}`;
+  assert.deepEqual(
+    out.split("\n").filter((line) => /^\[WARN\].*topology/.test(line)),
+    [warned],
+  );
+  await until("move to print it", () => moving.err.includes(missing));
   writeFileSync(file, whole);
   mover.child.kill("SIGHUP");
-  await untilMove(cluster, giver, 22, ["done"]);
+  assert.equal(await moving.ended, 0, moving.err);
+  assert.equal(moving.err.split(missing).length, 2, `once, not for each slot: ${moving.err}`);
   await untilMove(cluster, "shard1", 21, ["keeping"]);
   await mover.stop();
   assert.deepEqual(
     await cluster.sql("shard1", "SELECT claimed_until FROM slot_move WHERE slot = 21 AND active IS NOT NULL"),
     [{ claimed_until: 0 }],
   );
+
+  /* As after a night in which nothing ran: a kept move is safe without a mover until its time ends. */
+  const age = (columns) =>
+    cluster.sql("shard1", `UPDATE slot_move SET ${columns} WHERE slot = 21 AND active IS NOT NULL`);
+  await age("requested_at = requested_at - 300000");
+  assert.match(await ok("status"), /^\[OK\] +no move is under way, 1 can be rolled back$/m);
+  await age("flipped_at = flipped_at - 620000");
+  const overdue = await run("status");
+  assert.equal(overdue.status, 1);
+  assert.match(overdue.out, /^\[ERR\] +the move of slot 21 waits for a mover for \d.*: start one \(shardctl mover\)$/m);
+  await age("flipped_at = flipped_at + 620000");
   mover = Mover.start(cluster);
   await ok("rollback", "21", "--yes");
   assert.equal((await run("watch", "21")).status, 0);
