@@ -153,7 +153,7 @@ bool dbconn_greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello 
     dbexec_run(&exec, 1, deadline_ms);
     hello->error = exec.error;
     if (exec.status != DB_OK) {
-        (void)errmsg_set(err, "conn_open: %s", exec.detail);
+        (void)errmsg_set(err, "%s", exec.detail);
     } else if (exec.results == NULL ||
                !dbresult_read(exec.results, 0, fields, ARRAY_LEN(fields), &row)) {
         (void)errmsg_set(err, "conn_open answered what this version cannot read");

@@ -123,8 +123,7 @@ static void digest(struct link_call *call, const struct dbexec *exec)
 
     call->results = exec->results;
     if (exec->status != DB_OK) {
-        (void)snprintf(link->why, sizeof link->why, "%s: %s",
-                       proc_get(call->proc)->routine, exec->detail);
+        (void)snprintf(link->why, sizeof link->why, "%s", exec->detail);
     }
     call->status = status_of(call, exec);
     /* A flip stays open between its CALLs. */
