@@ -335,14 +335,14 @@ test("what the banner names works: use, use-all, where, logs", async () => {
   const all = await must("use-all", "SELECT name FROM shard_self");
   assert.ok(all.includes("shard1") && all.includes("shard2"));
   const where = await must("where", name);
-  const [, shard] = /^(shard[12]): .*\bowned\b/m.exec(where);
+  const [, shard] = /^(shard[12]) has slot/m.exec(where);
   const rows = await must("use", shard.slice(5), `SELECT CONCAT('id=', user_id) FROM user WHERE name = '${name}'`);
   const [, id] = /id=(\d+)/.exec(rows);
   const lines = await must("where", id);
-  assert.match(lines, new RegExp(`^${shard}: slot \\d+ is owned, with ${shard}, epoch 1$`, "m"));
+  assert.match(lines, new RegExp(`^${shard} has slot \\d+ \\(epoch 1\\)$`, "m"));
   assert.match(
     lines,
-    new RegExp(`^shard[12]: slot \\d+ is not here, with ${shard}, epoch 1$`, "m"),
+    new RegExp(`^shard[12] does not have slot \\d+: ${shard} has it \\(epoch 1\\)$`, "m"),
     "it never was on the other shard",
   );
   assert.match(await must("logs", "server1"), / info access req=/);
@@ -441,7 +441,7 @@ test("after a slot was moved, up can be repeated: the slot stays where it is", a
 
 test("a slot that two shards claim is not served; /readyz names it, and one CALL settles it", async () => {
   const [, name, password] = /user (\S+), password (\S+)/.exec(banner);
-  const [, home, slot] = /^shard([12]): slot (\d+) is owned/m.exec(await must("where", name));
+  const [, home, slot] = /^shard([12]) has slot (\d+)/m.exec(await must("where", name));
   const url = endpoints().admin_url;
   const ready = async () => {
     const answer = await fetch(`${url}/readyz`);
