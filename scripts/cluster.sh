@@ -674,6 +674,7 @@ server_create() {
 			scrypt_ln = 12;
 			scrypt_p = 1;
 			media_min_free = "128M";
+			db_min_free = "128M";
 			rate_favorite_per_min = 0;
 			rate_relation_per_min = 0;
 			rate_comment_per_min = 0;

@@ -332,6 +332,7 @@ test("a second up changes nothing, and is quick", async () => {
 test("what the banner names works: use, use-all, where, logs", async () => {
   const [, name] = /user (\S+), password/.exec(banner);
   assert.match(await must("use", "2", "SELECT name FROM shard_self"), /shard2/);
+  assert.doesNotMatch(await must("use-all", "CALL shard_free()"), /NULL/, "the demo reports the room");
   const all = await must("use-all", "SELECT name FROM shard_self");
   assert.ok(all.includes("shard1") && all.includes("shard2"));
   const where = await must("where", name);
