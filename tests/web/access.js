@@ -7,7 +7,7 @@ import { test } from "node:test";
 import axe from "axe-core";
 import { uniqueName } from "../lib/api.js";
 import { nav, nextClip, openSettings, plays, shown, signUp } from "../lib/browser.js";
-import { clip } from "../lib/media.js";
+import { clip, jpeg } from "../lib/media.js";
 
 /* What axe finds that would keep somebody from using the page. */
 async function seriousFaults(page) {
@@ -28,6 +28,14 @@ async function seriousFaults(page) {
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`);
 }
 
+/* Open dialogs whose content is wider than they are. */
+const tooNarrow = (page) =>
+  page.evaluate(() =>
+    [...document.querySelectorAll("dialog[open]")]
+      .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)
+      .map(({ scrollWidth, clientWidth }) => `a dialog of ${clientWidth}px has content of ${scrollWidth}px`),
+  );
+
 const focused = (page) =>
   page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.tagName);
 
@@ -41,11 +49,11 @@ async function tabTo(page, label) {
 
 export function access(people, { layout }) {
   for (const colorScheme of ["dark", "light"])
-    test(`axe finds nothing serious in any view, ${colorScheme}`, async () => {
+    test(`axe finds nothing serious in any view and every dialog fits, ${colorScheme}`, async () => {
       const page = await people.somebody({ colorScheme });
       const faults = {};
       const look = async (name) => {
-        faults[name] = await seriousFaults(page);
+        faults[name] = [...(await seriousFaults(page)), ...(await tooNarrow(page))];
       };
       await plays(page);
       await look("feed");
@@ -58,6 +66,9 @@ export function access(people, { layout }) {
       await look("profile");
       await page.getByRole("button", { name: "Edit profile" }).click();
       await look("edit");
+      await page.getByLabel("Cover").setInputFiles({ name: "sky.jpg", mimeType: "image/jpeg", buffer: jpeg() });
+      await page.waitForFunction(() => document.querySelector("dialog canvas")?.width > 1);
+      await look("cover");
       await page.keyboard.press("Escape");
       await openSettings(page, layout);
       await look("settings");

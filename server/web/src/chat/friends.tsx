@@ -43,7 +43,7 @@ function Row({ friend, isOpen }: { friend: Friend; isOpen: boolean }) {
         <Avatar user={friend} size={48} />
         <span class="person-words">
           <strong>{friend.name}</strong>
-          <span>{last || w.noMessagesText}</span>
+          {last ? <span>{last}</span> : <span class="say-hi">{w.noMessagesText}</span>}
         </span>
         {isNew && (
           <span class="unread">

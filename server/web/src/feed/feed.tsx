@@ -191,7 +191,7 @@ export function Feed({ list, start, onShown }: FeedProps) {
         <Steps scroller={scroller} last={places - 1} ratio={ratioOf(shown ?? ids.at(-1))} />
       </div>
       {/* After the last clip its place stays free: nothing moves sideways. */}
-      {hasPanel && !shown && <div class="side-panel" />}
+      {hasPanel && !shown && <div class="side-panel side-panel-free" />}
       {hasPanel && shown && (
         <aside class="side-panel" aria-label={words.value.commentsTitle}>
           <Comments videoId={shown} />

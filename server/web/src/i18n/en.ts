@@ -99,7 +99,7 @@ export const en = {
   unfollowName: (name: string) => `Unfollow ${name}`,
   followsCount: "Following",
   followersCount: "Followers",
-  likesCount: (n: number) => plural(n, "Like", "Likes"),
+  likesCount: (n: number) => plural(n, "Like received", "Likes received"),
   message: "Message",
   worksTab: "Clips",
   likesTab: "Liked clips",

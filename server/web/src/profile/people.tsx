@@ -52,11 +52,11 @@ function Person({ id, followsMe }: PersonProps) {
       <a class="person-link" href={to.user(id)}>
         <Avatar user={user} size={48} />
         <span class="person-words">
-          <strong class="person-name">
-            <span>{user.name}</span>
+          <strong class="person-name">{user.name}</strong>
+          <span class="person-about">
             {followsMe && user.is_follow && <span class="tag">{w.isFriend}</span>}
-          </strong>
-          <span>{signatureOf(user) ?? w.noSignature}</span>
+            <span>{signatureOf(user) ?? w.noSignature}</span>
+          </span>
         </span>
       </a>
       <FollowButton id={id} />
