@@ -138,16 +138,13 @@ static const struct {
     {"bwrap_path", check_bwrap},
 };
 
-static const struct config_option *option_of(const char *name)
-{
-    return config_option(config_option_find(name, strlen(name)));
-}
-
 /* Is the option empty because a mistake in it was reported? */
 static bool is_told(const struct config *config, const char *name,
                     const struct config_report *report)
 {
-    return report != NULL && config_option_text(config, option_of(name))[0] == '\0';
+    const size_t id = config_option_find(name, strlen(name));
+
+    return report != NULL && config_option_text(config, config_option(id))[0] == '\0';
 }
 
 bool preflight_check(const struct config *config, struct config_report *report,
@@ -165,8 +162,9 @@ bool preflight_check(const struct config *config, struct config_report *report,
 bool preflight_check_reload(const struct config *config, struct errmsg *err)
 {
     for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
-        if (option_of(checks[i].option)->change == CONFIG_RELOAD &&
-            !checks[i].check(config, err)) {
+        bool is_directory =
+            checks[i].check == check_media_dir || checks[i].check == check_upload_dir;
+        if (!is_directory && !checks[i].check(config, err)) {
             return false;
         }
     }

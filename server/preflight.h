@@ -20,8 +20,8 @@ struct config_report;
 bool preflight_check(const struct config *config, struct config_report *report,
                      struct errmsg *err) MUST_CHECK;
 
-/* The same before a reload: only the options that a reload can change. Touches neither
- * media_dir nor upload_dir, whose disk may hang. */
+/* The same before a reload, but for media_dir and upload_dir: a reload does not change
+ * them, and their disk may hang. */
 bool preflight_check_reload(const struct config *config, struct errmsg *err) MUST_CHECK;
 
 #endif

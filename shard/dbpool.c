@@ -110,46 +110,46 @@ static void leave_room_locked(struct dbpool *pool)
     }
 }
 
-/* Move the idle connections to OUT, for the caller to close without the lock. Returns how
- * many. */
-static unsigned empty_locked(struct dbpool *pool, struct dbconn **out)
+/* Take the coldest idle connection, from the bottom of the stack, if it has been idle
+ * since before LIMIT_MS. NULL: there is none. */
+static struct dbconn *take_coldest(struct dbpool *pool, int64_t limit_ms)
 {
-    unsigned n = pool->shared.n_idle;
+    struct dbconn *conn = NULL;
 
-    for (unsigned i = 0; i < n; i++) {
-        out[i] = pool->shared.idle[i].conn;
+    pthread_mutex_lock(&pool->shared.mutex);
+    if (pool->shared.n_idle > 0 && pool->shared.idle[0].since_ms < limit_ms) {
+        conn = pool->shared.idle[0].conn;
+        pool->shared.n_idle--;
+        pool->shared.n_open--;
+        memmove(pool->shared.idle, pool->shared.idle + 1,
+                pool->shared.n_idle * sizeof pool->shared.idle[0]);
     }
-    pool->shared.n_idle = 0;
-    pool->shared.n_open -= n;
-    return n;
+    pthread_mutex_unlock(&pool->shared.mutex);
+    return conn;
 }
 
-/* Mark the pool down, and empty it. */
-static unsigned go_down_locked(struct dbpool *pool, const char *reason,
-                               struct dbconn **out)
+/* Close the N coldest idle connections; whoever needs one meanwhile may get another of
+ * them, as if a moment ago. */
+static void close_idle(struct dbpool *pool, unsigned n)
 {
-    unsigned n = empty_locked(pool, out);
+    struct dbconn *conn;
 
-    (void)errmsg_set(&pool->shared.reason, "%s", reason);
-    pool->shared.is_up = false;
-    while (grant_locked(pool, GRANT_REFUSED, NULL)) {
+    while (n-- > 0 && (conn = take_coldest(pool, INT64_MAX)) != NULL) {
+        dbconn_close(&conn);
     }
-    return n;
 }
 
 void dbpool_set_down(struct dbpool *pool, const char *reason)
 {
-    struct dbconn **out = calloc(pool->options.size, sizeof(struct dbconn *));
-
-    CHECK(out != NULL);
     pthread_mutex_lock(&pool->shared.mutex);
     bool was_up = pool->shared.is_up;
-    unsigned n = go_down_locked(pool, reason, out);
-    pthread_mutex_unlock(&pool->shared.mutex);
-    for (unsigned i = 0; i < n; i++) {
-        dbconn_close(&out[i]);
+    unsigned n = pool->shared.n_idle;
+    (void)errmsg_set(&pool->shared.reason, "%s", reason);
+    pool->shared.is_up = false;
+    while (grant_locked(pool, GRANT_REFUSED, NULL)) {
     }
-    free(out);
+    pthread_mutex_unlock(&pool->shared.mutex);
+    close_idle(pool, n);
     if (was_up && pool->options.went_down != NULL) {
         pool->options.went_down(pool->options.went_down_context);
     }
@@ -157,17 +157,11 @@ void dbpool_set_down(struct dbpool *pool, const char *reason)
 
 void dbpool_set_target(struct dbpool *pool, const struct dbconn_target *target)
 {
-    struct dbconn **out = calloc(pool->options.size, sizeof(struct dbconn *));
-
-    CHECK(out != NULL);
     pthread_mutex_lock(&pool->shared.mutex);
     pool->shared.target = target;
-    unsigned n = empty_locked(pool, out);
+    unsigned n = pool->shared.n_idle;
     pthread_mutex_unlock(&pool->shared.mutex);
-    for (unsigned i = 0; i < n; i++) {
-        dbconn_close(&out[i]);
-    }
-    free(out);
+    close_idle(pool, n);
 }
 
 void dbpool_set_up(struct dbpool *pool)
@@ -179,30 +173,12 @@ void dbpool_set_up(struct dbpool *pool)
     pthread_mutex_unlock(&pool->shared.mutex);
 }
 
-/* Take N connections out of the bottom of the stack, where the coldest are. */
-static void remove_coldest_locked(struct dbpool *pool, unsigned n)
-{
-    pool->shared.n_idle -= n;
-    pool->shared.n_open -= n;
-    memmove(pool->shared.idle, pool->shared.idle + n,
-            pool->shared.n_idle * sizeof pool->shared.idle[0]);
-}
-
 void dbpool_reap(struct dbpool *pool)
 {
     int64_t limit_ms = clock_mono_ms() - pool->options.idle_ms;
+    struct dbconn *conn;
 
-    for (;;) {
-        struct dbconn *conn = NULL;
-        pthread_mutex_lock(&pool->shared.mutex);
-        if (pool->shared.n_idle > 0 && pool->shared.idle[0].since_ms < limit_ms) {
-            conn = pool->shared.idle[0].conn;
-            remove_coldest_locked(pool, 1);
-        }
-        pthread_mutex_unlock(&pool->shared.mutex);
-        if (conn == NULL) {
-            return;
-        }
+    while ((conn = take_coldest(pool, limit_ms)) != NULL) {
         dbconn_close(&conn);
     }
 }

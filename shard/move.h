@@ -8,7 +8,7 @@
  *   copying    the giver journals the keys of what is written; all rows go over
  *   draining   what the journal names goes over, again and again
  *   verifying  sums of both sides are compared
- *   flipping   what differs is looked at again; then the giver's fence is locked, the rest
+ *   flipping   what differs is looked at again; the giver's fence is locked, the rest
  *              goes over, it says "moved"
  *   keeping    the taker serves; what it writes goes back, so that the giver could
  *   reverting  a flip the other way
