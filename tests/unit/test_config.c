@@ -669,10 +669,10 @@ static void test_check_files_names_the_culprit(void **state)
     const struct {
         const char *flag;
         const char *expected;
-        bool is_fixed; /* a reload keeps the old value, and does not look */
+        bool is_directory; /* a reload keeps the old value, and does not look */
     } cases[] = {
-        {"--topology-file=/nonexistent", "/nonexistent: cannot be opened", true},
-        {"--db-password-file=/nonexistent", "/nonexistent: cannot be opened", true},
+        {"--topology-file=/nonexistent", "/nonexistent: cannot be opened", false},
+        {"--db-password-file=/nonexistent", "/nonexistent: cannot be opened", false},
         {"--token-keys-file=/nonexistent", "/nonexistent", false},
         {"--media-dir=/nonexistent/media", "/nonexistent/media: media_dir does not exist",
          true},
@@ -691,7 +691,7 @@ static void test_check_files_names_the_culprit(void **state)
         assert_non_null(config);
         assert_false(preflight_check(config, NULL, &err));
         assert_non_null(strstr(err.text, cases[i].expected));
-        assert_int_equal(preflight_check_reload(config, &err), cases[i].is_fixed);
+        assert_int_equal(preflight_check_reload(config, &err), cases[i].is_directory);
         config_free(&config);
     }
 }
