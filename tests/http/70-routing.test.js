@@ -592,7 +592,9 @@ test("a request costs a fixed number of CALLs", async () => {
     const seen = (p) =>
       p.statements
         .map((s) => s.text)
-        .filter((t) => /^CALL (?!conn_|slot_|routine_|job_|media_|relay_|outbox_|shard_|purge_|load_|session_touch)/.test(t));
+        .filter((t) =>
+          /^CALL (?!conn_|slot_|routine_|job_|media_|relay_|outbox_|shard_|purge_|load_|session_touch)/.test(t),
+        );
     const marks = Object.values(proxies).map((p) => seen(p).length);
     await work();
     const list = Object.values(proxies).flatMap((p, i) => seen(p).slice(marks[i]));
