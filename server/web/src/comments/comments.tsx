@@ -110,7 +110,7 @@ export function Comments({ videoId, isSheet = false }: CommentsProps) {
             <Row key={comment.id} comment={comment} author={video.author} remove={() => void remove(comment)} />
           ))}
         </ul>
-        {list.ended.value && list.items.value.length === 0 && (
+        {list.ended.value && !list.partial.value && list.items.value.length === 0 && (
           <Empty icon={<CommentIcon size={32} />} title={w.noComments} text={w.noCommentsText} />
         )}
         {awaited.value ? <Spinner /> : <More list={list} />}
