@@ -4,38 +4,24 @@
 #include "server/watchdog.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "shard/base/clock.h"
 #include "shard/base/log.h"
+#include "shard/base/wait.h"
 
 struct watchdog {
     int64_t deadline_ms; /* monotonic */
     int status;
     pthread_t thread;
-    struct {
-        pthread_mutex_t mutex;
-        pthread_cond_t changed; /* over */
-        bool over;
-    } shared;
+    struct parker over; /* posted when the process ends by itself */
 };
 
 static void *watchdog_main(void *context)
 {
     struct watchdog *watchdog = context;
-    struct timespec until = clock_timespec(watchdog->deadline_ms);
-    int rc = 0;
 
-    (void)pthread_mutex_lock(&watchdog->shared.mutex);
-    while (rc == 0 && !watchdog->shared.over) {
-        rc = pthread_cond_clockwait(&watchdog->shared.changed, &watchdog->shared.mutex,
-                                    CLOCK_MONOTONIC, &until);
-    }
-    bool over = watchdog->shared.over;
-    (void)pthread_mutex_unlock(&watchdog->shared.mutex);
-    if (!over) {
+    if (!parker_wait(&watchdog->over, watchdog->deadline_ms)) {
         log_write(LOG_WARN, "stop_timeout",
                   "detail=\"a part of the server does not stop: ended without it\"");
         log_stop();
@@ -44,11 +30,11 @@ static void *watchdog_main(void *context)
     return NULL;
 }
 
-static void release(struct watchdog *watchdog)
+static void release(struct watchdog **watchdog)
 {
-    (void)pthread_cond_destroy(&watchdog->shared.changed);
-    (void)pthread_mutex_destroy(&watchdog->shared.mutex);
-    free(watchdog);
+    parker_release(&(*watchdog)->over);
+    free(*watchdog);
+    *watchdog = NULL;
 }
 
 struct watchdog *watchdog_new(int64_t deadline_ms, int status)
@@ -58,11 +44,9 @@ struct watchdog *watchdog_new(int64_t deadline_ms, int status)
     if (watchdog != NULL) {
         watchdog->deadline_ms = deadline_ms;
         watchdog->status = status;
-        (void)pthread_mutex_init(&watchdog->shared.mutex, NULL);
-        (void)pthread_cond_init(&watchdog->shared.changed, NULL);
+        parker_init(&watchdog->over);
         if (pthread_create(&watchdog->thread, NULL, watchdog_main, watchdog) != 0) {
-            release(watchdog);
-            watchdog = NULL;
+            release(&watchdog);
         }
     }
     if (watchdog == NULL) {
@@ -73,16 +57,9 @@ struct watchdog *watchdog_new(int64_t deadline_ms, int status)
 
 void watchdog_free(struct watchdog **watchdog)
 {
-    struct watchdog *old = *watchdog;
-
-    if (old == NULL) {
-        return;
+    if (*watchdog != NULL) {
+        parker_post(&(*watchdog)->over);
+        (void)pthread_join((*watchdog)->thread, NULL);
+        release(watchdog);
     }
-    (void)pthread_mutex_lock(&old->shared.mutex);
-    old->shared.over = true;
-    (void)pthread_cond_signal(&old->shared.changed);
-    (void)pthread_mutex_unlock(&old->shared.mutex);
-    (void)pthread_join(old->thread, NULL);
-    release(old);
-    *watchdog = NULL;
 }

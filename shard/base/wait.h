@@ -69,7 +69,8 @@ struct parker {
     sem_t sem;
 };
 
-/* Prepare it for the caller to wait on, until parker_release(). */
+/* Prepare it for the caller to wait on, until parker_release(). A thread without fibers
+ * may also hand it to another such thread, to wait there. */
 void parker_init(struct parker *parker);
 
 /* No post may follow. */
