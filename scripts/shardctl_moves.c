@@ -8,14 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shard/mover.h"
+
 #include "server/config/topology.h"
 
 /* A mover looks for requests twice a second, but may be busy. */
 #define PATIENCE_MS 5000
-
-/* The lease of a mover, unless it is told otherwise: when one dies that keeps a move,
- * another takes over after that. */
-#define LEASE_MS 10000
 
 #define BAR_CELLS 16
 
@@ -164,14 +162,15 @@ static int64_t waits_since_ms(const struct move_row *row)
 
 int64_t move_waits_ms(const struct move_row *row)
 {
+    /* When a mover dies that keeps a move, another takes over after its lease. */
+    const int64_t patience_ms =
+        row->phase == PHASE_KEEPING ? mover_defaults().limits.lease_ms : PATIENCE_MS;
     const int64_t waits_ms = row->now_ms - waits_since_ms(row);
     const bool is_wanted = !move_is_over(row) && !move_is_kept(row) &&
                            row->claimed_until_ms < row->now_ms &&
                            !(row->phase == PHASE_QUEUED && is_paused(row));
 
-    return is_wanted && waits_ms >= (row->phase == PHASE_KEEPING ? LEASE_MS : PATIENCE_MS)
-               ? waits_ms
-               : 0;
+    return is_wanted && waits_ms >= patience_ms ? waits_ms : 0;
 }
 
 bool moves_have_mover(const struct moves *moves)

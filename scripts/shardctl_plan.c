@@ -391,18 +391,6 @@ static void print_moves(const struct planner *run)
     }
 }
 
-static double value_of(const struct planner *run, const struct plan_slot *slot)
-{
-    switch (run->input.by) {
-    case PLAN_LOAD:
-        return slot->load;
-    case PLAN_ROWS:
-        return (double)slot->rows;
-    default:
-        return (double)slot->bytes;
-    }
-}
-
 static size_t fullest_shard(const struct planner *run)
 {
     size_t fullest = 0;
@@ -423,7 +411,8 @@ static const struct plan_slot *largest_slot(const struct planner *run, size_t sh
     for (size_t i = 0; i < run->input.n_slots; i++) {
         const struct plan_slot *slot = &run->slots[i];
         if (slot->shard == shard &&
-            (largest == NULL || value_of(run, slot) > value_of(run, largest))) {
+            (largest == NULL || plan_slot_value(slot, run->input.by) >
+                                    plan_slot_value(largest, run->input.by))) {
             largest = slot;
         }
     }
@@ -436,7 +425,8 @@ static void print_uneven(const struct planner *run)
     const size_t fullest = fullest_shard(run);
     const struct plan_slot *slot = largest_slot(run, fullest);
     const double all = run->plan.after[fullest].value;
-    const double part = slot == NULL || all <= 0 ? 0 : value_of(run, slot) / all;
+    const double part =
+        slot == NULL || all <= 0 ? 0 : plan_slot_value(slot, run->input.by) / all;
 
     printf("\nNo move makes it more even");
     if (slot != NULL && part > 0.5) {

@@ -68,7 +68,7 @@ enum plan_by plan_by_named(const char *name)
     return by;
 }
 
-static double value_of(const struct plan_slot *slot, enum plan_by by)
+double plan_slot_value(const struct plan_slot *slot, enum plan_by by)
 {
     switch (by) {
     case PLAN_ROWS:
@@ -192,7 +192,7 @@ static void count_all(struct work *work)
     for (size_t i = 0; i < input->n_slots; i++) {
         const struct plan_slot *slot = &input->slots[i];
         struct post *post = &work->posts[shard_of(slot)];
-        work->values[i] = value_of(slot, input->by);
+        work->values[i] = plan_slot_value(slot, input->by);
         work->fixed[i] = slot->is_pinned || slot->moving_to != PLAN_NOWHERE ||
                          input->shards[slot->shard].is_closed;
         post->value += work->values[i];

@@ -138,6 +138,9 @@ void plan_release(struct plan *plan);
 const char *plan_by_name(enum plan_by by);
 enum plan_by plan_by_named(const char *name);
 
+/* How much SLOT has of what is evened out. */
+double plan_slot_value(const struct plan_slot *slot, enum plan_by by);
+
 /* ---- Carrying it out ---- */
 
 /* The state of a move in the list. One given up stays where it was. */
