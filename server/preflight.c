@@ -125,17 +125,18 @@ static bool check_upload_dir(const struct config *config, struct errmsg *err)
 static const struct {
     const char *option;
     bool (*check)(const struct config *config, struct errmsg *err);
+    bool is_at_start; /* and not in a reload */
 } checks[] = {
-    {"topology_file", check_topology},
-    {"db_password_file", check_db_password},
-    {"redis_password_file", check_redis_password},
-    {"token_keys_file", check_token_keys},
-    {"words_file", check_words},
-    {"media_dir", check_media_dir},
-    {"upload_dir", check_upload_dir},
-    {"ffmpeg_path", check_ffmpeg},
-    {"ffprobe_path", check_ffprobe},
-    {"bwrap_path", check_bwrap},
+    {"topology_file", check_topology, false},
+    {"db_password_file", check_db_password, false},
+    {"redis_password_file", check_redis_password, false},
+    {"token_keys_file", check_token_keys, false},
+    {"words_file", check_words, false},
+    {"media_dir", check_media_dir, true},
+    {"upload_dir", check_upload_dir, true},
+    {"ffmpeg_path", check_ffmpeg, false},
+    {"ffprobe_path", check_ffprobe, false},
+    {"bwrap_path", check_bwrap, false},
 };
 
 /* Is the option empty because a mistake in it was reported? */

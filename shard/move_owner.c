@@ -5,10 +5,11 @@
  * transaction (promote_flip), and slot_move says whether it was done: phase purging.
  *
  *   promote  S, the slot of the id, is migrating; the user's rows are copied to the own
- * slot O, which has partitions and no fence until the flip; then they are removed from S,
- * row by row demote   O is migrating; the user's rows are copied to S, where nobody looks
- * for them until the flip, because forwarding entries say that the user is in O; then the
- * partitions of O are dropped */
+ *            slot O, which has partitions and no fence until the flip; then they are
+ *            removed from S, row by row
+ *   demote   O is migrating; the user's rows are copied to S, where nobody looks for them
+ *            until the flip, because forwarding entries say that the user is in O; then
+ *            the partitions of O are dropped */
 #include <stdio.h>
 #include <string.h>
 
