@@ -204,9 +204,8 @@ test("a CALL on a shard that does not own the slot is refused by the database", 
 
 test("a slot is moved by hand under load: no client sees an error, and the rows are where they belong", async () => {
   /* Clients that use only users of the moving slots, with every kind of request. */
-  const crowd = users.slice(0, 6);
-  const slots = crowd.map((u) => slotOfId(u.id));
-  assert.equal(new Set(slots).size, 6);
+  const slots = [...new Set(users.map((u) => slotOfId(u.id)))].slice(0, 6);
+  const crowd = slots.map((slot) => users.find((u) => slotOfId(u.id) === slot));
   let stop = false;
   const problems = [];
   let answered = 0;

@@ -214,7 +214,7 @@ static void test_publish_list_delete(void **unused)
                      OUTCOME_OK);
     assert_int_equal(publish_delete(fixture.router, &work.call, author, videos[1]),
                      OUTCOME_SAME);
-    assert_int_equal(publish_delete(fixture.router, &work.call, author, videos[1] + 8192),
+    assert_int_equal(publish_delete(fixture.router, &work.call, author, videos[2] + 8192),
                      OUTCOME_NOTFOUND);
     assert_int_equal(publish_list(fixture.router, &work.call, author, 0, 5, &page),
                      OUTCOME_OK);
