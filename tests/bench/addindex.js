@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How long do writes wait while a large table gets an index? It is added as scripts/migrate does it: in place, without a
+/* How long do writes wait while a large table gets an index? It is added as a schema step adds it: in place, without a
  * lock, waiting for the table for at most a second and then trying again.
  *
  *     node tests/bench/addindex.js [ROWS (10000000)] [WRITERS (8)]

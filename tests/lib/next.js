@@ -43,7 +43,8 @@ SELECT COUNT(*) FROM schema_version AS sv WHERE sv.version = 1;
 
 ALTER TABLE idem
     ADD COLUMN note INT NOT NULL DEFAULT 0
-        COMMENT 'what the client noted';
+        COMMENT 'what the client noted',
+    ALGORITHM = INSTANT;
 
 INSERT INTO schema_version (version, slug, serves, applied_at, applied_by, checksum)
 SELECT 2,

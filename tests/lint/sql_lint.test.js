@@ -326,11 +326,20 @@ SELECT 2,
   const said = (change, serves) =>
     problemsOf(new Map([...FILES, ["schema/0002_more.sql", second(1, `${change};\n`, serves)]])).join();
   for (const change of [
-    "ALTER TABLE idem ADD COLUMN a INT NOT NULL DEFAULT 0 COMMENT 'x', ADD b INT NULL COMMENT 'x'",
-    "ALTER TABLE idem ADD INDEX other (created_at), DROP INDEX oldest",
-    "ALTER TABLE idem ADD COLUMN kind ENUM ('a', 'b') NOT NULL DEFAULT 'a' COMMENT 'x'",
+    "ALTER TABLE idem ADD COLUMN a INT NOT NULL DEFAULT 0 COMMENT 'x', ADD b INT NULL COMMENT 'x',\n ALGORITHM = INSTANT",
+    "ALTER TABLE idem ADD INDEX other (created_at), DROP INDEX oldest,\n    ALGORITHM = INPLACE, LOCK = NONE",
+    "ALTER TABLE idem ADD COLUMN kind ENUM ('a', 'b') NOT NULL DEFAULT 'a' COMMENT 'x',\n ALGORITHM = INSTANT",
   ])
     assert.equal(said(change, 1), "", change);
+  for (const change of [
+    "ALTER TABLE idem ADD INDEX other (created_at)",
+    "ALTER TABLE idem ADD INDEX other (created_at), ALGORITHM = INPLACE",
+    "ALTER TABLE idem ADD INDEX other (created_at), ALGORITHM = COPY, LOCK = NONE",
+    "ALTER TABLE idem ADD INDEX other (created_at) COMMENT ', ALGORITHM = INSTANT'",
+  ]) {
+    assert.match(said(change, 1), /neither ALGORITHM = INSTANT nor INPLACE, LOCK = NONE/, change);
+    assert.equal(said(change, 2), "", change);
+  }
   for (const change of [
     "ALTER TABLE idem ADD COLUMN a INT NOT NULL COMMENT 'x'",
     "ALTER TABLE idem ADD a INT NOT NULL",

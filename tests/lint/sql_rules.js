@@ -995,8 +995,14 @@ function breaksOld(statement) {
   );
 }
 
-/** Table files: numbered without gaps, each requires the one before and records itself last; columns
- * have comments; owner tables are clustered and partitioned by slot. */
+/** Whether STATEMENT may copy a table or keep writes waiting while it reads one: what the server cannot do otherwise it
+ * refuses, if the statement says how it wants it done. */
+const mayBlock = (statement) =>
+  /^ALTER TABLE\b/.test(statement) &&
+  !/,\s*ALGORITHM = (INSTANT|INPLACE,\s*LOCK = NONE)$/.test(stripStrings(statement).trim());
+
+/** Table files: numbered without gaps, each requires the one before and records itself last; tables change while they
+ * are written to; columns have comments; owner tables are clustered and partitioned by slot. */
 export function schema({ files, tables }) {
   const problems = [];
   const paths = [...files.keys()].filter((path) => path.startsWith("schema/")).sort();
@@ -1028,6 +1034,8 @@ export function schema({ files, tables }) {
         problems.push(`${path}: makes more than tables`);
       if (serves < number && breaksOld(statement))
         problems.push(`${path}: version ${serves}, which it serves, does not survive ${statement.slice(0, 60)}`);
+      if (serves < number && mayBlock(statement))
+        problems.push(`${path}: neither ALGORITHM = INSTANT nor INPLACE, LOCK = NONE: ${statement.slice(0, 60)}`);
     }
   });
   for (const [name, { path, body, slotted }] of tables) {

@@ -459,7 +459,7 @@ INSERT INTO predecessor (found)
 SELECT COUNT(*) FROM schema_version AS sv WHERE sv.version = 1;
 
 ALTER TABLE relay_lease
-    ADD COLUMN note INT NOT NULL DEFAULT 7 COMMENT 'new';
+    ADD COLUMN note INT NOT NULL DEFAULT 7 COMMENT 'new', ALGORITHM = INSTANT;
 
 INSERT INTO schema_version (version, slug, serves, applied_at, applied_by, checksum)
 SELECT 2,

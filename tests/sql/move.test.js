@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import { SqlError, account, call, crc32, key, literal, shard, until } from "./lib.js";
+import { SqlError, account, call, crc32, key, literal, shard } from "./lib.js";
 
 let server;
 let root;
