@@ -386,9 +386,12 @@ $(say) $(1) '$(words $(2)) files'
 $(if $(strip $(2)),,@echo '$@ has looked at nothing: there are no such files here' >&2; exit 1)
 endef
 
-# of_turn FILES: all, or with LINT_TURN=0, 1 or 2 a third of them: what takes long.
+# of_turn FILES: all, or with LINT_TURN=0, 1 or 2 a third of them and what the last ten commits
+# changed: what takes long.
 LINT_TURN ?= all
-of_turn    = $(shell printf '%s\n' $(1) | awk '"$(LINT_TURN)" == "all" || NR % 3 == "$(LINT_TURN)"')
+recent     = $(if $(filter-out all,$(LINT_TURN)),$(shell git diff --name-only HEAD~10 2>/dev/null))
+of_turn    = $(sort $(filter $(recent),$(1)) $(shell printf '%s\n' $(1) | awk \
+             '"$(LINT_TURN)" == "all" || NR % 3 == "$(LINT_TURN)"'))
 
 .PHONY: lint-format lint-tidy lint-shell lint-js
 lint: lint-format lint-tidy lint-shell lint-js
@@ -399,13 +402,13 @@ lint-format:
 
 # The path analysis leaves out tests, which all run under the sanitizers. Warnings are left to the
 # compiler: clang has others.
-tidy = printf '%s\n' $(1) | xargs -P 2 -n 1 $(CLANG_TIDY) --quiet -p . --extra-arg=-Wno-error \
+tidy = printf '%s\n' $(1) | xargs -r -P 2 -n 1 $(CLANG_TIDY) --quiet -p . --extra-arg=-Wno-error \
        $(addprefix --extra-arg=,-Xclang -analyzer-config -Xclang max-nodes=$(TIDY_NODES))
-tidy_paths = $(call of_turn,$(filter-out tests/%,$(c_sources)))
+lint-tidy: tidied = $(call of_turn,$(c_sources))
 lint-tidy: compile_commands.json
-	$(call looks_at,TIDY,$(c_sources))
-	$(Q)$(call tidy,$(tidy_paths))
-	$(Q)$(call tidy,$(filter-out $(tidy_paths),$(c_sources))) --checks='-clang-analyzer-*'
+	$(call looks_at,TIDY,$(tidied))
+	$(Q)$(call tidy,$(filter-out tests/%,$(tidied)))
+	$(Q)$(call tidy,$(filter tests/%,$(tidied))) --checks='-clang-analyzer-*'
 
 lint-shell:
 	$(call looks_at,SHELL,$(shell_scripts))
@@ -415,7 +418,7 @@ prettier_options := --no-config --print-width=120 --log-level=warn
 lint-js:
 	$(call looks_at,ESLINT,$(js_files))
 	@command -v $(ESLINT) >/dev/null || { echo '$@: no $(ESLINT): npm ci --prefix tests' >&2; exit 1; }
-	$(Q)$(ESLINT) -c tests/lint/eslint.config.js $(call of_turn,$(js_files))
+	$(Q)$(ESLINT) -c tests/lint/eslint.config.js $(js_files)
 	$(Q)$(PRETTIER) $(prettier_options) --check $(call of_turn,$(js_files))
 
 format:
