@@ -111,6 +111,7 @@ export const en = {
   nobody: "Nobody here yet",
   editProfile: "Edit profile",
   signature: "Bio",
+  bioStays: "A bio can be changed, but not removed.",
   avatar: "Profile photo",
   background: "Cover",
   changeAvatar: "Change photo",

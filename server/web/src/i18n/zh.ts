@@ -105,6 +105,7 @@ export const zh: Words = {
   nobody: "这里还没有人",
   editProfile: "编辑资料",
   signature: "简介",
+  bioStays: "简介可以修改，但不能清空。",
   avatar: "头像",
   background: "封面",
   changeAvatar: "更换头像",
