@@ -6,6 +6,7 @@ import { after } from "node:test";
 import { People } from "../lib/browser.js";
 import { Cluster, UPLOADS } from "../lib/cluster.js";
 import { access } from "./access.js";
+import { again } from "./again.js";
 import { story } from "./story.js";
 import { trouble } from "./trouble.js";
 
@@ -25,5 +26,6 @@ export async function pageTests(layout, { whole }) {
   story(people, { api, layout });
   if (!whole) return;
   access(people, { layout });
+  again(people, { api, layout });
   trouble(people, { api, server, layout });
 }
