@@ -25,7 +25,7 @@ export async function pageTests(layout, { whole }) {
 
   story(people, { api, layout });
   if (!whole) return;
-  access(people, { layout });
+  access(people, { api, layout });
   again(people, { api, layout });
   trouble(people, { api, server, layout });
 }

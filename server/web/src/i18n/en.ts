@@ -124,7 +124,6 @@ export const en = {
   manageDone: "Done",
   deleteVideoSure: (title: string) => `Delete "${title}" for good?`,
   videoDeleted: "Clip deleted",
-  openVideo: (title: string) => `Play ${title}`,
 
   /* ---- upload ---- */
   newClip: "Post a clip",

@@ -118,7 +118,6 @@ export const zh: Words = {
   manageDone: "完成",
   deleteVideoSure: (title) => `确定永久删除「${title}」吗？`,
   videoDeleted: "作品已删除",
-  openVideo: (title) => `播放 ${title}`,
 
   newClip: "发布作品",
   chooseClip: "选择视频",
