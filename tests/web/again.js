@@ -190,6 +190,7 @@ export function again(people, { api, layout }) {
 
   test("so is a comment, although its view was closed and the page was loaded again", async () => {
     const user = await api.register();
+    await api.publish(user.token, uniqueClip(), "One to come back from");
     const page = await people.somebody({ quiet: true, path: "/#/me", reducedMotion: "reduce" });
     await logIn(page, user);
     await page.getByRole("heading", { name: user.name }).waitFor();

@@ -9,6 +9,7 @@ import { access } from "./access.js";
 import { again } from "./again.js";
 import { story } from "./story.js";
 import { trouble } from "./trouble.js";
+import { speed } from "./weight.js";
 
 /** All tests in LAYOUT; without WHOLE, those that fit into half a minute. */
 export async function pageTests(layout, { whole }) {
@@ -25,6 +26,7 @@ export async function pageTests(layout, { whole }) {
 
   story(people, { api, layout });
   if (!whole) return;
+  speed(people);
   access(people, { api, layout });
   again(people, { api, layout });
   trouble(people, { api, server, layout });
