@@ -1,4 +1,4 @@
-# Doushard: a short-video service over sharded MySQL/MariaDB.
+# Doushard: a short-video service over sharded MariaDB.
 #
 #   make                    build/doushard and the libraries it is made of
 #   make check              tests that need no cluster; the last line is "N passed, N failed"

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Whether dist/ was built from these sources. The build writes a checksum of them next to its output.
+/* Whether dist/ is what was built from these sources. The build writes a checksum of them, and one of its
+ * output, next to the output.
  *
  *   node stamp.js --write   after a build: write dist/SOURCES
- *   node stamp.js --check   exit status 1 if dist/ is older than its sources
+ *   node stamp.js --check   exit status 1 if the sources or dist/ are not those of the last build
  */
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -11,27 +12,33 @@ import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const STAMP = join(HERE, "dist", "SOURCES");
-const NO_SOURCES = new Set(["dist", "node_modules"]);
+const DIST = join(HERE, "dist");
+const STAMP = join(DIST, "SOURCES");
 
-/* Anything in this directory can change what is built, so nothing needs to be listed. */
-function sources(dir = HERE) {
-  const files = readdirSync(dir, { withFileTypes: true }).filter(({ name }) => dir !== HERE || !NO_SOURCES.has(name));
-  return files.flatMap((entry) => {
-    const path = join(dir, entry.name);
-    return entry.isDirectory() ? sources(path) : [path];
-  });
+/* All files below DIR, without those at the paths LEFT_OUT. */
+function filesOf(dir, leftOut) {
+  const paths = readdirSync(dir, { withFileTypes: true })
+    .map((entry) => ({ entry, path: join(dir, entry.name) }))
+    .filter(({ path }) => !leftOut.includes(path));
+  return paths.flatMap(({ entry, path }) => (entry.isDirectory() ? filesOf(path, leftOut) : [path]));
 }
 
-/** The checksum of the present sources: of names and contents, sorted by name. */
-export function stamp() {
+/* Of names and contents, sorted by name. */
+function checksum(paths) {
   const hash = createHash("sha256");
-  const named = sources().map((path) => [relative(HERE, path).split(sep).join("/"), path]);
+  const named = paths.map((path) => [relative(HERE, path).split(sep).join("/"), path]);
   for (const [name, path] of named.sort(([a], [b]) => (a < b ? -1 : 1))) {
     const bytes = readFileSync(path);
     hash.update(`${name}\0${bytes.length}\0`).update(bytes);
   }
-  return `${hash.digest("hex")}\n`;
+  return hash.digest("hex");
+}
+
+/** The checksums of the present sources and outputs. Anything in this directory can change what is built, so
+ * nothing needs to be listed. */
+export function stamp() {
+  const sources = filesOf(HERE, [DIST, join(HERE, "node_modules")]);
+  return `${checksum(sources)}\n${checksum(filesOf(DIST, [STAMP]))}\n`;
 }
 
 /** What the last build wrote; "" if there was none. */
@@ -48,7 +55,7 @@ function main(option) {
     writeFileSync(STAMP, stamp());
   } else if (option === "--check") {
     if (built() === stamp()) return 0;
-    console.error("server/web/dist is older than its sources: run `make web` and commit what it changes");
+    console.error("server/web/dist was not built from these sources: run `make web` and commit what it changes");
     return 1;
   } else {
     console.error("usage: node stamp.js --write|--check");

@@ -19,16 +19,16 @@ export const LAYOUTS = {
   desktop: { viewport: { width: 1440, height: 900 } },
 };
 
-/* Records when the first clip played and the largest contentful paint, in ms since the page was opened. */
+/* Records when the first frame of a playing clip was on the screen, and the largest contentful paint, in ms
+ * since the page was opened. */
 const WATCH = () => {
-  globalThis.seen = { playing: undefined, paint: undefined };
-  document.addEventListener(
-    "playing",
-    () => {
-      globalThis.seen.playing ??= performance.now();
-    },
-    true,
-  );
+  globalThis.seen = { frame: undefined, paint: undefined };
+  const awaitFrame = (player) =>
+    player.requestVideoFrameCallback((now) => {
+      if (player.paused) awaitFrame(player);
+      else globalThis.seen.frame ??= now;
+    });
+  document.addEventListener("loadedmetadata", ({ target }) => awaitFrame(target), true);
   new PerformanceObserver((list) => {
     for (const { startTime } of list.getEntries()) globalThis.seen.paint = startTime;
   }).observe({ type: "largest-contentful-paint", buffered: true });

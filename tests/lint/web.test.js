@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The files built in server/web/dist are not older than their sources, and a browser may load them. */
+/* The files built in server/web/dist are what was built from their sources, and a browser may load them. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -13,7 +13,7 @@ const WEB = fileURLToPath(new URL("../../server/web", import.meta.url));
 const DIST = join(WEB, "dist");
 const stamp = join(WEB, "stamp.js");
 
-test("the built client page is not older than its sources", () => {
+test("the client page is what was built from its sources", () => {
   execFileSync(process.execPath, [stamp, "--check"], { stdio: ["ignore", "ignore", "inherit"] });
 });
 

@@ -4,29 +4,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import axe from "axe-core";
 import { uniqueName } from "../lib/api.js";
-import { nav, nextClip, openSettings, plays, shown, signUp } from "../lib/browser.js";
-import { clip, jpeg } from "../lib/media.js";
-
-/* What axe finds that would keep somebody from using the page. */
-async function seriousFaults(page) {
-  /* While something moves, its colours are not yet those that users read. */
-  await page.evaluate(() =>
-    Promise.all(
-      document
-        .getAnimations()
-        .map(({ finished, effect }) =>
-          Number.isFinite(effect.getComputedTiming().endTime) ? finished.catch(() => {}) : undefined,
-        ),
-    ),
-  );
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() => globalThis.axe.run());
-  return violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`);
-}
+import { fillIn, nav, nextClip, openSettings, plays, shown, signUp } from "../lib/browser.js";
+import { clip, jpeg, uniqueClip } from "../lib/media.js";
+import { seriousFaults } from "./axe.js";
 
 /* Open dialogs whose content is wider than they are. */
 const tooNarrow = (page) =>
@@ -47,11 +28,32 @@ async function tabTo(page, label) {
   assert.fail(`${label} cannot be reached by Tab`);
 }
 
-export function access(people, { layout }) {
+const go = (page, hash) =>
+  page.evaluate((to) => {
+    location.hash = to;
+  }, hash);
+
+/* Gives the user of PAGE a friend, who has written, and each of them a clip. */
+async function befriend(page, api) {
+  const me = await page.evaluate(() => JSON.parse(localStorage.getItem("doushard.session")));
+  const friend = await api.register();
+  await Promise.all([api.follow(me.token, friend.id), api.follow(friend.token, me.userId)]);
+  await api.say(friend.token, me.userId, "Hello");
+  await api.say(me.token, friend.id, "Hi");
+  for (const [token, title] of [
+    [me.token, "Mine"],
+    [friend.token, "Theirs"],
+  ])
+    assert.equal((await api.publish(token, uniqueClip(), title)).status_code, 0);
+  return { me, friend };
+}
+
+export function access(people, { api, layout }) {
   for (const colorScheme of ["dark", "light"])
-    test(`axe finds nothing serious in any view and every dialog fits, ${colorScheme}`, async () => {
+    test(`axe finds nothing serious in these views, and every dialog fits, ${colorScheme}`, async () => {
       const page = await people.somebody({ colorScheme });
       const faults = {};
+      const dialog = page.getByRole("dialog");
       const look = async (name) => {
         faults[name] = [...(await seriousFaults(page)), ...(await tooNarrow(page))];
       };
@@ -60,19 +62,26 @@ export function access(people, { layout }) {
       await nav(page, "Me");
       await look("visitor");
       await page.getByRole("main").getByRole("button", { name: "Log in" }).click();
+      await dialog.waitFor();
       await look("login");
+      await fillIn(page, uniqueName("eve"), "not-the-password");
+      await page.getByText("Wrong username or password.").waitFor();
+      await look("wrong password");
       await signUp(page, uniqueName("eve"));
       await page.getByText("No clips yet").waitFor();
       await look("profile");
       await page.getByRole("button", { name: "Edit profile" }).click();
+      await dialog.waitFor();
       await look("edit");
       await page.getByLabel("Cover").setInputFiles({ name: "sky.jpg", mimeType: "image/jpeg", buffer: jpeg() });
       await page.waitForFunction(() => document.querySelector("dialog canvas")?.width > 1);
       await look("cover");
       await page.keyboard.press("Escape");
       await openSettings(page, layout);
+      await dialog.waitFor();
       await look("settings");
       await page.getByRole("button", { name: "Change password" }).click();
+      await page.getByRole("dialog", { name: "Change password" }).waitFor();
       await look("password");
       await page.keyboard.press("Escape");
       await nav(page, "Post");
@@ -85,12 +94,33 @@ export function access(people, { layout }) {
       await nav(page, "Friends");
       await page.getByText("No friends yet").waitFor();
       await look("friends");
+      const { me, friend } = await befriend(page, api);
+      await go(page, `#/chat/${friend.id}`);
+      await page.getByRole("log").getByText("Hello", { exact: true }).waitFor();
+      await look("conversation");
+      await go(page, `#/user/${me.userId}/followers`);
+      await page.getByRole("main").getByRole("link", { name: friend.name }).waitFor();
+      await look("people");
+      await go(page, `#/user/${friend.id}`);
+      await page.getByRole("link", { name: "Play Theirs" }).waitFor();
+      await look("somebody else");
+      await nav(page, "Me");
+      await page.getByRole("link", { name: "Play Mine" }).waitFor();
+      await look("tiles");
+      await page.getByRole("button", { name: "Delete clips…" }).click();
+      await page.getByRole("button", { name: "Delete this clip: Mine" }).click();
+      await dialog.waitFor();
+      await look("delete");
+      await page.keyboard.press("Escape");
       await nav(page, "Feed");
       await plays(page);
       await page.keyboard.press("c");
+      if (layout === "phone") await dialog.waitFor();
       await look("comments");
       await page.keyboard.press("Escape");
+      await dialog.waitFor({ state: "detached" });
       await page.keyboard.press("?");
+      await dialog.waitFor();
       await look("keys");
       await page.keyboard.press("Escape");
       assert.deepEqual(
@@ -100,7 +130,7 @@ export function access(people, { layout }) {
     });
 
   if (layout === "desktop")
-    test("everything can be done with the keyboard alone", async () => {
+    test("the feed, an account, a like and a comment need only the keyboard", async () => {
       const page = await people.somebody();
       const { keyboard } = page;
       const playing = () => shown(page).locator("video");

@@ -6,8 +6,10 @@ import { after } from "node:test";
 import { People } from "../lib/browser.js";
 import { Cluster, UPLOADS } from "../lib/cluster.js";
 import { access } from "./access.js";
+import { again } from "./again.js";
 import { story } from "./story.js";
 import { trouble } from "./trouble.js";
+import { speed } from "./weight.js";
 
 /** All tests in LAYOUT; without WHOLE, those that fit into half a minute. */
 export async function pageTests(layout, { whole }) {
@@ -24,6 +26,8 @@ export async function pageTests(layout, { whole }) {
 
   story(people, { api, layout });
   if (!whole) return;
-  access(people, { layout });
+  speed(people);
+  access(people, { api, layout });
+  again(people, { api, layout });
   trouble(people, { api, server, layout });
 }

@@ -8,6 +8,7 @@ import { uniqueName } from "../lib/api.js";
 import { leaveChat, nav, nextClip, openSettings, plays, shown, signUp } from "../lib/browser.js";
 import { jpeg, uniqueClip } from "../lib/media.js";
 import { until } from "../lib/wait.js";
+import { seriousFaults } from "./axe.js";
 import { assertLight } from "./weight.js";
 
 /* Texts that would do harm if the page took them for markup. */
@@ -80,6 +81,7 @@ export function story(people, { api, layout }) {
     bens = await people.somebody();
     await plays(bens);
     await assertLight(t, bens);
+    assert.deepEqual(await seriousFaults(bens), [], "axe finds nothing in the feed");
     assert.equal(await bens.getByRole("dialog").count(), 0);
   });
 
@@ -181,6 +183,7 @@ export function story(people, { api, layout }) {
       await all.filter({ hasText: "你好，Ben" }).waitFor();
       assert.deepEqual(await all.allTextContents(), ["Hello <i>Anna</i>", "你好，Ben"]);
     }
+    assert.deepEqual(await seriousFaults(bens), [], "axe finds nothing in the chat");
     await leaveChat(annas, layout);
     await leaveChat(bens, layout);
   });

@@ -10,13 +10,34 @@ import { myId } from "./session";
 import { tell, tellError } from "./ui/toast";
 import { words } from "./i18n";
 
-/* The latest action counts: one that was followed by another changes nothing any more. */
-const wishes = new Map<string, number>();
+/* What is under way for one switch, such as the like of one clip. */
+interface Wishes {
+  open: number;
+  latest: number;
+  /** What the service has, as far as is known. */
+  stored: boolean;
+}
 
-function wish(name: string): () => boolean {
-  const number = (wishes.get(name) ?? 0) + 1;
-  wishes.set(name, number);
-  return () => wishes.get(name) === number;
+const wishes = new Map<string, Wishes>();
+
+/* SHOW that switch NAME is now ON, and do WORK. If that fails, what the service has is shown again,
+ * unless the user has wished something else meanwhile: the latest wish counts. */
+async function wish(name: string, was: boolean, on: boolean, show: (on: boolean) => void, work: () => Promise<unknown>) {
+  const all = wishes.get(name) ?? { open: 0, latest: 0, stored: was };
+  const mine = ++all.latest;
+  all.open += 1;
+  wishes.set(name, all);
+  show(on);
+  try {
+    await work();
+    all.stored = on;
+  } catch (error) {
+    if (mine === all.latest) show(all.stored);
+    throw error;
+  } finally {
+    all.open -= 1;
+    if (all.open === 0) wishes.delete(name);
+  }
 }
 
 function showLike(id: Id, liked: boolean) {
@@ -28,15 +49,9 @@ function showLike(id: Id, liked: boolean) {
 }
 
 export function like(id: Id, liked: boolean): Promise<void> {
-  const isNewest = wish(`like ${id}`);
-  return asUser("toLike", async () => {
-    showLike(id, liked);
-    try {
-      await api.favorite(id, liked);
-    } catch (error) {
-      if (isNewest()) showLike(id, !liked);
-      throw error;
-    }
+  return asUser("toLike", () => {
+    const was = videos.find(id)?.peek().is_favorite ?? false;
+    return wish(`like ${id}`, was, liked, (on) => showLike(id, on), () => api.favorite(id, liked));
   }).then(() => {}, tellError);
 }
 
@@ -55,26 +70,20 @@ function showFollow(id: Id, followed: boolean) {
 }
 
 export function follow(id: Id, followed: boolean): Promise<void> {
-  const isNewest = wish(`follow ${id}`);
   return asUser("toFollow", async () => {
     /* After logging in, the user may turn out to be the one to follow. */
     if (id === myId.value) return;
-    showFollow(id, followed);
-    try {
-      await api.follow(id, followed);
-    } catch (error) {
-      if (isNewest()) showFollow(id, !followed);
-      throw error;
-    }
+    const was = users.find(id)?.peek().is_follow ?? false;
+    await wish(`follow ${id}`, was, followed, (on) => showFollow(id, on), () => api.follow(id, followed));
   }).then(() => {}, tellError);
 }
 
 /** Deletes one of the caller's videos; resolves to whether it is gone. */
 export async function deleteVideo(id: Id): Promise<boolean> {
   try {
-    await api.deleteVideo(id);
-    tell(words.value.videoDeleted);
-    return true;
+    const done = await asUser("sessionOver", () => api.deleteVideo(id));
+    if (done) tell(words.value.videoDeleted);
+    return done !== undefined;
   } catch (error) {
     tellError(error);
     return false;

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Language, appearance, keys, and logging out. */
 import { signal } from "@preact/signals";
+import { forgetUnsent } from "../chat/unsent";
 import { LANGUAGES, type Language, language, words } from "../i18n";
 import type { Words } from "../i18n/en";
 import * as api from "../net/api";
@@ -18,6 +19,7 @@ export const helpOpen = signal(false);
 export async function logOut() {
   const call = api.logout();
   end();
+  forgetUnsent();
   await call.catch(() => {});
 }
 

@@ -4,7 +4,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { draft } from "../drafts";
 import { inWords, moment, words } from "../i18n";
-import type { Id } from "../net/ids";
+import { type Id, NO_ID } from "../net/ids";
 import type { Message } from "../net/types";
 import { loadUser } from "../profile/load";
 import { to } from "../router";
@@ -17,9 +17,10 @@ import { FriendsIcon } from "../ui/icons";
 import { useLoading } from "../ui/loaded";
 import { Empty, ErrorText, Failed, Spinner } from "../ui/states";
 import { announce, tellError } from "../ui/toast";
-import { Conversation, type Outgoing } from "./conversation";
+import { Conversation } from "./conversation";
 import { everyFew } from "./polling";
 import { markRead } from "./read";
+import type { Outgoing } from "./unsent";
 
 const LONGEST = 500;
 /* Other clients of this service poll about as often. */
@@ -27,7 +28,8 @@ const POLL_MS = 2000;
 const WHILE_MS = 5 * 60_000;
 
 function useConversation(id: Id): Conversation {
-  const conversation = useMemo(() => new Conversation(id), [id, myId.value]);
+  const me = myId.value ?? NO_ID;
+  const conversation = useMemo(() => new Conversation(me, id), [me, id]);
   useEffect(() => everyFew(POLL_MS, () => conversation.poll()), [conversation]);
   return conversation;
 }

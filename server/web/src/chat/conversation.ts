@@ -2,22 +2,19 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The messages with one user. The service is polled, since it cannot call back; the user's own
  * messages are shown before they have arrived. */
-import { batch, computed, signal } from "@preact/signals";
+import { type Signal, batch, computed, signal } from "@preact/signals";
+import { asUser } from "../asking";
 import * as api from "../net/api";
-import { CODE, type ServiceError, asServiceError } from "../net/errors";
+import { CODE, ServiceError, asServiceError } from "../net/errors";
 import { newKey } from "../net/http";
 import { type Id, NO_ID } from "../net/ids";
 import type { Message } from "../net/types";
-import { end } from "../session";
+import { end, myId } from "../session";
+import { type Outgoing, unsentTo } from "./unsent";
 
-/** One of the user's own messages that is being sent. */
-export interface Outgoing {
-  /** Identifies it to the service, so that sending it again does not store it twice. */
-  key: string;
-  content: string;
-  state: "sending" | "sent" | "failed";
-  error?: ServiceError | undefined;
-}
+/* Among so many polls one asks for everything: others return only what the user has received, but
+ * not what the user has sent from another device. */
+const FULL_EVERY = 10;
 
 const newestOf = (list: Message[]) => list.reduce((newest, { create_time }) => Math.max(newest, create_time), 0);
 
@@ -29,14 +26,20 @@ function merge(before: Message[], more: Message[]): Message[] {
 
 export class Conversation {
   readonly messages = signal<Message[]>([]);
-  readonly outgoing = signal<Outgoing[]>([]);
+  readonly outgoing: Signal<Outgoing[]>;
   readonly loaded = signal(false);
   readonly error = signal<ServiceError | undefined>(undefined);
   readonly olderBusy = signal(false);
   readonly hasOlder = computed(() => this.#older.value !== NO_ID);
   #older = signal<Id>(NO_ID);
+  #polls = 0;
 
-  constructor(readonly peer: Id) {}
+  constructor(
+    readonly me: Id,
+    readonly peer: Id,
+  ) {
+    this.outgoing = unsentTo(me, peer);
+  }
 
   /* What the service lists has arrived: it replaces what is shown as sent. */
   async #load() {
@@ -68,7 +71,9 @@ export class Conversation {
   /** Fetches what is new. An error is kept until the next success. */
   async poll() {
     try {
-      await (this.loaded.peek() ? this.#fetchNew() : this.#load());
+      if (this.loaded.peek()) await this.#fetchNew();
+      if (this.#polls % FULL_EVERY === 0) await this.#load();
+      this.#polls += 1;
       this.error.value = undefined;
     } catch (thrown) {
       this.error.value = asServiceError(thrown);
@@ -92,9 +97,18 @@ export class Conversation {
     this.outgoing.value = this.outgoing.peek().map((message) => (message.key === key ? { ...message, ...fields } : message));
   }
 
-  async #deliver({ key, content }: Outgoing) {
+  /* Whoever logs in when the session has ended may be somebody else: the message is not theirs. */
+  async #sendOnce({ key, content }: Outgoing) {
+    if (myId.peek() !== this.me) return false;
+    await api.send(this.peer, content, key);
+    return true;
+  }
+
+  async #deliver(message: Outgoing) {
+    const { key } = message;
     try {
-      await api.send(this.peer, content, key);
+      const sent = await asUser("toChat", () => this.#sendOnce(message));
+      if (!sent) throw new ServiceError(CODE.notLoggedIn);
       this.#change(key, { state: "sent" });
     } catch (thrown) {
       this.#change(key, { state: "failed", error: asServiceError(thrown) });

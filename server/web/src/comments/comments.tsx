@@ -90,10 +90,11 @@ export function Comments({ videoId, isSheet = false }: CommentsProps) {
     return true;
   };
   const remove = (comment: Comment) =>
-    thread.remove(comment).then(() => {
+    asUser("sessionOver", async () => {
+      await thread.remove(comment);
       tell(words.value.commentDeleted);
       top.current?.focus(); /* the button that had the focus is gone */
-    }, tellError);
+    }).catch(tellError);
 
   return (
     <div class="comments">

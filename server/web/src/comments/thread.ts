@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The comments of one video. */
+import { draft } from "../drafts";
 import * as api from "../net/api";
 import { Attempt } from "../net/attempt";
 import type { Id } from "../net/ids";
@@ -24,7 +25,8 @@ export function threadOf(video: Id): Thread {
     (items) => items,
     ({ id }) => id,
   );
-  const attempt = new Attempt();
+  /* As long as the draft: whoever closes the comments and comes back sends the same comment again. */
+  const attempt = new Attempt(draft(`comment.${video}.attempt`));
   return {
     list,
     async post(text) {

@@ -183,7 +183,8 @@ export function Feed({ list, start, onShown }: FeedProps) {
           onWheel={scroller.release}
         >
           {Array.from({ length: places }, (_, place) => (
-            <div key={place} class="place">
+            /* A feed holds articles only: the place after the last clip is one, too. */
+            <div key={place} class="place" role={place === ids.length ? "article" : undefined}>
               {Math.abs(place - index) <= REACH && content(place)}
             </div>
           ))}

@@ -111,6 +111,7 @@ export const en = {
   nobody: "Nobody here yet",
   editProfile: "Edit profile",
   signature: "Bio",
+  bioStays: "A bio can be changed, but not removed.",
   avatar: "Profile photo",
   background: "Cover",
   changeAvatar: "Change photo",
@@ -123,7 +124,6 @@ export const en = {
   manageDone: "Done",
   deleteVideoSure: (title: string) => `Delete "${title}" for good?`,
   videoDeleted: "Clip deleted",
-  openVideo: (title: string) => `Play ${title}`,
 
   /* ---- upload ---- */
   newClip: "Post a clip",

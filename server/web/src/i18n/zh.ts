@@ -105,6 +105,7 @@ export const zh: Words = {
   nobody: "这里还没有人",
   editProfile: "编辑资料",
   signature: "简介",
+  bioStays: "简介可以修改，但不能清空。",
   avatar: "头像",
   background: "封面",
   changeAvatar: "更换头像",
@@ -117,7 +118,6 @@ export const zh: Words = {
   manageDone: "完成",
   deleteVideoSure: (title) => `确定永久删除「${title}」吗？`,
   videoDeleted: "作品已删除",
-  openVideo: (title) => `播放 ${title}`,
 
   newClip: "发布作品",
   chooseClip: "选择视频",

@@ -4,10 +4,12 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
+import { asUser } from "../asking";
 import { lengthOf } from "../drafts";
 import { words } from "../i18n";
 import * as api from "../net/api";
 import type { User } from "../net/types";
+import { myId } from "../session";
 import { users } from "../store";
 import { Avatar, signatureOf } from "../ui/avatar";
 import { ChosenPicture } from "../ui/chosen";
@@ -57,6 +59,14 @@ const picture = (fields: FormData, name: string): File | undefined => {
   return file instanceof File && file.size > 0 ? file : undefined;
 };
 
+/* After logging in again, the user may turn out to be somebody else. */
+async function store(user: User, changes: Parameters<typeof api.profile>[0]) {
+  if (user.id !== myId.value) return false;
+  await api.profile(changes).done;
+  users.put(await api.user(user.id));
+  return true;
+}
+
 /* Only changes are sent: the service keeps the rest, and refuses a request that changes nothing. */
 function changesOf(fields: FormData, user: User) {
   const text = String(fields.get("signature")).trim();
@@ -73,12 +83,14 @@ export function EditProfile({ user, close }: { user: User; close: () => void }) 
   const w = words.value;
   const text = useSignal(signatureOf(user) ?? "");
   const left = LONGEST - lengthOf(text.value);
+  /* The service has no way to remove a bio. */
+  const isEmptied = signatureOf(user) !== undefined && text.value.trim() === "";
+  const isWrong = left < 0 || isEmptied;
   const { busy, error, onSubmit } = useSubmit(async (form) => {
-    if (left < 0) return;
+    if (isWrong) return;
     const changes = changesOf(new FormData(form), user);
     if (Object.keys(changes).length > 0) {
-      await api.profile(changes).done;
-      users.put(await api.user(user.id));
+      if (!(await asUser("sessionOver", () => store(user, changes)))) return;
       tell(words.value.saved);
     }
     close();
@@ -99,15 +111,19 @@ export function EditProfile({ user, close }: { user: User; close: () => void }) 
             id="signature"
             name="signature"
             rows={3}
+            aria-invalid={isWrong}
+            aria-describedby="signature-note"
             value={text.value}
             onInput={(event) => {
               text.value = event.currentTarget.value;
             }}
           />
-          <small class={left < 0 ? "count-over" : ""}>{w.characters(left)}</small>
+          <small id="signature-note" class={isWrong ? "count-over" : ""}>
+            {isEmptied ? w.bioStays : w.characters(left)}
+          </small>
         </div>
         {error.value && <ErrorText error={error.value} />}
-        <button type="submit" class="button button-wide" aria-busy={busy.value} disabled={left < 0}>
+        <button type="submit" class="button button-wide" aria-busy={busy.value} disabled={isWrong}>
           {w.save}
         </button>
       </form>

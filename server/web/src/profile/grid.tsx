@@ -52,7 +52,8 @@ function Tile({ id, address, withAuthor, remove }: TileProps) {
   if (!video) return null;
   return (
     <li class="tile">
-      <a href={address} aria-label={w.openVideo(video.title)}>
+      <a href={address}>
+        <span class="sr-only">{w.play}</span>
         <img src={video.cover_url} alt="" loading="lazy" />
         <span class="tile-words">
           <span class="tile-title">{video.title}</span>
@@ -60,7 +61,8 @@ function Tile({ id, address, withAuthor, remove }: TileProps) {
             {withAuthor && <span class="tile-author">@{video.author.name}</span>}
             <span class="tile-count">
               <HeartIcon size={16} on={video.is_favorite} />
-              {short(video.favorite_count)}
+              <span aria-hidden="true">{short(video.favorite_count)}</span>
+              <span class="sr-only">{w.likes(video.favorite_count, short(video.favorite_count))}</span>
             </span>
           </span>
         </span>

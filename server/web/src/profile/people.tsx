@@ -28,7 +28,8 @@ export function FollowButton({ id }: { id: Id }) {
       type="button"
       class={user.is_follow ? "button button-outlined" : "button"}
       aria-pressed={user.is_follow}
-      aria-label={user.is_follow ? w.unfollowName(user.name) : w.followName(user.name)}
+      /* It contains what is written on the button: users who speak their commands say that. */
+      aria-label={user.is_follow ? `${w.following}, ${w.unfollowName(user.name)}` : w.followName(user.name)}
       onClick={() => void follow(id, !user.is_follow)}
     >
       {user.is_follow && <CheckIcon size={16} />}

@@ -3,6 +3,7 @@
 /* The page's only upload. It continues while the user looks at something else. */
 import { signal } from "@preact/signals";
 import { asUser } from "../asking";
+import { draft } from "../drafts";
 import { newest } from "../feed/newest";
 import { words } from "../i18n";
 import * as api from "../net/api";
@@ -20,7 +21,8 @@ export type State =
 export const file = signal<File | undefined>(undefined);
 export const state = signal<State>({ is: "idle" });
 
-const attempt = new Attempt();
+/* As long as the title, with which the same file may be chosen again. */
+const attempt = new Attempt(draft("title.attempt"));
 
 /* If it is sent again after a failure, the same file with the same title is published once. */
 const nameOf = (clip: File, title: string) => [title, clip.name, clip.size, clip.lastModified].join("\n");
@@ -52,6 +54,7 @@ export async function publish(title: string): Promise<boolean> {
   try {
     const sent = await asUser("toUpload", () => transfer(clip, title).then(() => true));
     if (sent) await finish();
+    else state.value = { is: "idle" };
     return sent ?? false;
   } catch (thrown) {
     const error = asServiceError(thrown);

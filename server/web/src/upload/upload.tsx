@@ -32,8 +32,10 @@ function Chooser({ isMissing }: { isMissing: boolean }) {
   const wrong = useSignal(false);
   const chosen = file.value;
 
+  const isSending = state.value.is === "sending";
+
   const take = (taken: File | undefined) => {
-    if (!taken) return;
+    if (!taken || isSending) return;
     wrong.value = !mayBeClip(taken);
     file.value = wrong.value ? undefined : taken;
     state.value = { is: "idle" };
@@ -60,6 +62,7 @@ function Chooser({ isMissing }: { isMissing: boolean }) {
         <input
           type="file"
           class="sr-only"
+          disabled={isSending}
           aria-invalid={wrong.value || (isMissing && !chosen)}
           accept="video/mp4,video/quicktime,.mp4,.mov,.m4v"
           onChange={(event) => take(event.currentTarget.files?.[0])}
@@ -68,7 +71,7 @@ function Chooser({ isMissing }: { isMissing: boolean }) {
           <>
             <strong>{chosen.name}</strong>
             <span>{sizeOf(chosen.size)}</span>
-            <span class="button button-quiet">{w.otherClip}</span>
+            {!isSending && <span class="button button-quiet">{w.otherClip}</span>}
           </>
         ) : (
           <>
@@ -132,9 +135,11 @@ export function UploadView() {
       form.querySelector<HTMLInputElement>(file.value ? "[name=title]" : "[type=file]")?.focus();
       return;
     }
-    if (!(await publish(title.value.trim()))) return;
+    const sent = title.value;
+    if (!(await publish(sent.trim()))) return;
     isTried.value = false;
-    title.value = "";
+    /* Meanwhile the user may have begun the title of the next one. */
+    if (title.value === sent) title.value = "";
     if (myId.value && location.hash === to.upload) go(to.user(myId.value));
   };
 
