@@ -265,3 +265,26 @@ test("every header has an include guard named after it", () => {
     1,
   );
 });
+
+/** What TEXT, tests/README.md, does not name of PATHS: directories of tests, and the suites of http/. */
+function guideProblems(text, paths) {
+  const rows = new Set([...text.matchAll(/^\| `([^`]+?)\/?` \|/gm)].map(([, name]) => name));
+  const parts = paths.map((path) => /^tests\/(?:http\/([^/]+)\.test\.js$|([^/]+)\/)/.exec(path));
+  const names = new Set(parts.filter((part) => part !== null).map(([, suite, directory]) => suite ?? directory));
+  return [...names].filter((name) => !rows.has(name)).map((name) => `tests/README.md does not name ${name}`);
+}
+
+test("every directory of tests and every HTTP test is in the guide", () =>
+  holds(
+    guideProblems(
+      read("tests/README.md"),
+      files.map(({ path }) => path),
+    ),
+    guideProblems("| `sql/` | x |\n| `10-a` | x |\n", [
+      "tests/sql/a.js",
+      "tests/http/10-a.test.js",
+      "tests/http/20-b.test.js",
+      "tests/c/x.c",
+    ]),
+    2,
+  ));
