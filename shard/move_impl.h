@@ -247,6 +247,17 @@ struct pace {
  * way back). */
 uint64_t run_chunk_rows(const struct move_run *run, uint64_t most);
 
+/* A step that is done, and what bounds the next one. */
+struct pace_step {
+    int64_t began_us, ended_us; /* monotonic */
+    uint64_t rows;
+    uint32_t rows_per_s; /* 0: no bound */
+    bool is_slowed;      /* a shard has too much to do */
+};
+
+/* When the next step is due: the later of what the operator and the shards allow. */
+int64_t pace_due_us(const struct pace_step *step);
+
 /* Not faster than the operator or the shards allow: wait until the N rows which a step
  * that began at STEP_US (monotonic) has copied, compared or removed are due. */
 enum move_status run_pace(struct move_run *run, struct pace *pace, int64_t step_us,
