@@ -41,6 +41,7 @@ enum move_status run_purge(struct move_run *run, struct move_link *link, uint64_
             const struct dbvalue *count = dbresult_value(results, 0, "row_count");
             const uint64_t n = count == NULL ? 0 : count->number;
             table -= n < limit;
+            run->rows_done += n;
             status = run_tick(run);
             if (status == MOVE_OK) {
                 status = run_pace(run, &pace, step_us, n);

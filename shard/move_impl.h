@@ -60,7 +60,8 @@ struct move_run {
     const char *throttle; /* why it is slower than it could be; "": it is not */
     bool is_halted;       /* for that reason it stands still */
     bool has_looked;      /* how far replicas are behind */
-    uint64_t rate_rows;   /* copied at the time of the last beat */
+    uint64_t rows_done;   /* copied, compared and removed in this attempt */
+    uint64_t rate_rows;   /* of them at the time of the last beat */
     bool is_flipped;      /* the flip is done, and slot_move has not heard so */
     bool is_lost;         /* the journal was not kept */
     bool is_restart;      /* it is given back to be begun anew */

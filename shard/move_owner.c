@@ -73,6 +73,7 @@ static enum move_status purge_table(struct move_run *run, size_t table, bool is_
         const struct dbvalue *count =
             status == MOVE_OK ? dbresult_value(results, 0, "row_count") : NULL;
         n = count == NULL ? 0 : count->number;
+        run->rows_done += n;
         arena_release(&arena);
         status = status == MOVE_OK ? run_tick(run) : status;
         if (status == MOVE_OK && is_over) { /* before it, the journal waits */

@@ -125,13 +125,23 @@ bool move_read_claim(const struct dbresult *row, const char *token, struct move 
 
 /* ---- How far it is ---- */
 
+/* Rows a second in the SINCE_MS since the last beat; what another phase did says nothing
+ * of this one. */
+static int64_t rate_of(const struct move_run *run, enum move_phase phase,
+                       int64_t since_ms)
+{
+    const uint64_t rows = run->rows_done - run->rate_rows;
+
+    return since_ms <= 0 || phase != run->move->phase
+               ? 0
+               : (int64_t)(rows * 1000 / (uint64_t)since_ms);
+}
+
 /* What is new, as JSON. */
 static void write_report(struct move_run *run, enum move_phase phase, int64_t since_ms,
                          struct json_out *out)
 {
     struct move *move = run->move;
-    uint64_t rows =
-        move->rows_copied < run->rate_rows ? 0 : move->rows_copied - run->rate_rows;
 
     json_out_object(out, NULL);
     json_out_text(out, "phase", phase_names[phase]);
@@ -140,8 +150,7 @@ static void write_report(struct move_run *run, enum move_phase phase, int64_t si
     json_out_integer(out, "rows_copied", (int64_t)move->rows_copied);
     json_out_integer(out, "bytes_copied", (int64_t)move->bytes_copied);
     json_out_integer(out, "rows_verified", (int64_t)move->rows_verified);
-    json_out_integer(out, "rate",
-                     since_ms <= 0 ? 0 : (int64_t)(rows * 1000 / (uint64_t)since_ms));
+    json_out_integer(out, "rate", rate_of(run, phase, since_ms));
     json_out_integer(out, "flips", run->flips);
     json_out_integer(out, "restarts", run->is_restart);
     json_out_text(out, "throttle", run->throttle);
@@ -207,7 +216,7 @@ enum move_status run_tell(struct move_run *run, enum move_phase phase, int lease
     arena_release(&arena);
     buf_clear(&out.buf);
     run->commit_ms = (int)(clock_mono_ms() - now_ms);
-    run->rate_rows = run->move->rows_copied;
+    run->rate_rows = run->rows_done;
     run->move->told_ms = now_ms;
     return status;
 }

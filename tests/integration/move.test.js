@@ -9,10 +9,11 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { CODE } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
-import { Cluster, ROOT } from "../lib/cluster.js";
+import { Cluster, ROOT, serverEnvironment } from "../lib/cluster.js";
 import { Mover, assertAtRest, moveOf, requestMove, untilMove } from "../lib/mover.js";
 import { TcpProxy } from "../lib/proxy.js";
 import { movingTables, owners, plantVideos, rowsOf } from "../lib/rows.js";
+import { shardctl } from "../lib/shardctl.js";
 import { parallel, until } from "../lib/wait.js";
 import { audit, install, routine } from "../ledger/lib.js";
 import { expireClaims } from "../ledger/moves.js";
@@ -100,6 +101,12 @@ async function told(shard, n) {
     const last = await at();
     await until("the mover to tell", async () => (await at()) !== last);
   }
+}
+
+/** When SLOT will have left PHASE, in ms from now, as `shardctl status` says. */
+async function etaOf(number, phase) {
+  const { out } = await shardctl(["status", "--json"], { env: { ...serverEnvironment(), DOUSHARD_VAR: cluster.dir } });
+  return JSON.parse(out).moves.find((move) => move.slot === number && move.phase === phase)?.eta_ms;
 }
 
 /** A session that has run STATEMENT in a transaction and keeps it open. */
@@ -297,7 +304,7 @@ describe("a move", () => {
     [from, to] = [to, from];
   });
 
-  test("with a rate limit neither copies, compares nor removes faster than that, and in each reports when shards run too much", async () => {
+  test("with a rate limit neither copies, compares nor removes faster, and in each reports its rate, and when shards run too much", async () => {
     const rowsPerS = 20;
     const sleeper = await open(from, "SELECT 1");
     const connection = await sleeper.value("SELECT CONNECTION_ID()");
@@ -306,12 +313,17 @@ describe("a move", () => {
     await cluster.sql(from, `CALL move_throttle(${slot}, ${rowsPerS})`);
     const mover = Mover.start(cluster, { args: ["--statements=1"] });
     const throttles = {}; /* what each phase reported last */
+    const etas = {}; /* of each phase, when it reported a rate for the first time */
     const { rows_total: rows } = await until("the move to be done", async () => {
       const move = await moveOf(cluster, from, slot);
-      throttles[move.phase] = move.throttle;
-      return move.phase === "done" && move;
+      const { phase, rate } = move;
+      throttles[phase] = move.throttle;
+      if (rate > 0 && !(phase in etas)) etas[phase] = await etaOf(slot, phase);
+      return phase === "done" && move;
     });
     await mover.stop();
+    assert.ok("purging" in etas, JSON.stringify(etas));
+    for (const phase of ["copying", "verifying"]) assert.ok(etas[phase] > 0, `${phase}: ${JSON.stringify(etas)}`);
     await cluster.sql(from, `KILL ${connection}`);
     await asleep;
     await sleeper.end();
