@@ -59,7 +59,8 @@ struct move_run {
     char throttle_text[64];
     const char *throttle; /* why it is slower than it could be; "": it is not */
     bool is_halted;       /* for that reason it stands still */
-    bool has_looked;      /* how far replicas are behind */
+    bool is_removing;     /* rows, in whichever phase */
+    bool has_looked;      /* how far replicas are behind, since this began */
     uint64_t rows_done;   /* copied, compared and removed in this attempt */
     uint64_t rate_rows;   /* of them at the time of the last beat */
     bool is_flipped;      /* the flip is done, and slot_move has not heard so */
@@ -137,6 +138,15 @@ enum move_status run_tell(struct move_run *run, enum move_phase phase, int lease
 
 /* Is the slot still the giver's, so that the move can be called off? */
 bool run_is_before_flip(const struct move_run *run);
+
+/* Between these rows are removed, not faster than the operator or the shards allow. */
+void run_begin_removal(struct move_run *run);
+void run_end_removal(struct move_run *run);
+
+/* CALL routine PROC with ARGS on LINK, which removes rows; *N is how many. */
+enum move_status run_remove(struct move_run *run, struct move_link *link,
+                            enum proc_id proc, const struct dbarg *args,
+                            uint64_t *n) MUST_CHECK;
 
 /* Remove all rows of the slot on LINK, where its fence has EPOCH. */
 enum move_status run_purge(struct move_run *run, struct move_link *link,
@@ -245,7 +255,7 @@ struct pace {
 };
 
 /* How many rows a step may have: MOST, or fewer when the operator bounds them (not on the
- * way back). */
+ * way back, unless it removes them). */
 uint64_t run_chunk_rows(const struct move_run *run, uint64_t most);
 
 /* A step that is done, and what bounds the next one. */

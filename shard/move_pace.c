@@ -24,10 +24,10 @@ void run_sleep_ms(int ms)
     nanosleep(&pause, NULL);
 }
 
-/* On the way back everybody waits for it: there is no bound. */
+/* On the way back everybody waits for it: there is no bound, but for what is removed. */
 static uint32_t bound_of(const struct move_run *run)
 {
-    return run->from == run->giver ? run->move->rows_per_s : 0;
+    return run->from == run->giver || run->is_removing ? run->move->rows_per_s : 0;
 }
 
 uint64_t run_chunk_rows(const struct move_run *run, uint64_t most)

@@ -289,26 +289,27 @@ static bool is_lagging(struct move_run *run, struct move_link *link)
     return true;
 }
 
+/* Is it copying all rows, or removing them? */
+static bool is_writing(const struct move_run *run)
+{
+    return run->move->phase == PHASE_COPYING || run->is_removing;
+}
+
 /* Must nothing be written at all? */
 static bool look_for_lag(struct move_run *run)
 {
-    enum move_phase phase = run->move->phase;
-
-    if (run->limits->lag_query == NULL ||
-        (phase != PHASE_COPYING && phase != PHASE_PURGING)) {
+    if (run->limits->lag_query == NULL || !is_writing(run)) {
         return false;
     }
     run->has_looked = true;
     return is_lagging(run, run->giver) || is_lagging(run, run->taker);
 }
 
-/* Is it in a phase that reads or writes all rows? What the journal names goes over at
- * once in any. */
+/* Does it read or write all rows? What the journal names goes over at once in any
+ * phase. */
 static bool is_bulk(const struct move_run *run)
 {
-    const enum move_phase phase = run->move->phase;
-
-    return phase == PHASE_COPYING || phase == PHASE_VERIFYING || phase == PHASE_PURGING;
+    return is_writing(run) || run->move->phase == PHASE_VERIFYING;
 }
 
 /* Is there a reason to be slower, or to stand still? */
@@ -342,8 +343,7 @@ static void look_for_load(struct move_run *run)
 
 bool run_is_tick_due(const struct move_run *run)
 {
-    bool is_first = run->limits->lag_query != NULL && !run->has_looked &&
-                    run->move->phase == PHASE_COPYING;
+    bool is_first = run->limits->lag_query != NULL && !run->has_looked && is_writing(run);
 
     return is_first || clock_mono_ms() - run->move->told_ms >= BEAT_MS;
 }

@@ -346,7 +346,7 @@ describe("a move", () => {
       assert.ok(at[next] - at[phase] >= leastMs, `${phase}: ${at[next] - at[phase]} ms for ${rows} rows`);
   });
 
-  test("pauses while replicas are too far behind, or their lag is unknown", async () => {
+  test("pauses while replicas are too far behind, or their lag is unknown; what it has copied is not removed either", async () => {
     const shards = [from, to];
     await Promise.all(
       shards.map((shard) =>
@@ -357,19 +357,45 @@ describe("a move", () => {
         ),
       ),
     );
-    await cluster.sql(to, "UPDATE ops.lag SET ms = 5000");
-    const mover = Mover.start(cluster, { args: ["--lag-query=SELECT MAX(ms) FROM ops.lag", "--lag-ms=4999"] });
-    await requestMove(cluster, slot, from, to);
-    const standing = (why) =>
-      until(`the move to stand still: ${why}`, async () => {
+    const mover = Mover.start(cluster, {
+      failpoint: "move_write:after:3,move_open:before:2",
+      args: ["--lag-query=SELECT MAX(ms) FROM ops.lag", "--lag-ms=4999"],
+    });
+    const standing = (why, phase) =>
+      until(`the move to stand still while ${phase}: ${why}`, async () => {
         const move = await moveOf(cluster, from, slot);
-        return move.throttle === why && move;
+        return move.throttle === why && move.phase === phase && move;
       });
-    const first = await standing(`lag of ${to} is 5000 ms`);
-    assert.ok(first.phase === "copying" && first.rows_copied < first.rows_total, JSON.stringify(first));
+    const lag = (ms) => cluster.sql(to, `UPDATE ops.lag SET ms = ${ms}`);
+    const isBehind = `lag of ${to} is 5000 ms`;
+
+    await requestMove(cluster, slot, from, to);
+    await mover.stopped();
+    await lag(5000);
+    await cluster.sql(from, `CALL move_wish(${slot}, 'cancel')`);
+    const copied = await rowsOf(cluster, to, slot);
+    mover.go();
+    await standing(isBehind, "undoing");
+    const left = await rowsOf(cluster, to, slot);
+    assert.ok(copied.length > 0 && left.length >= copied.length, `${left.length} of ${copied.length} tables`);
+    await told(from, 1);
+    assert.deepEqual(await rowsOf(cluster, to, slot), left);
+    await lag(0);
+    await untilMove(cluster, from, slot, ["undone"]);
+    assert.deepEqual(await rowsOf(cluster, to, slot), []);
+
+    await lag(5000);
+    await requestMove(cluster, slot, from, to);
+    await standing(isBehind, "preparing"); /* it does not know that nothing is left to be removed */
+    await lag(0);
+    await mover.stopped();
+    await lag(5000);
+    mover.go();
+    const first = await standing(isBehind, "copying");
+    assert.ok(first.rows_copied < first.rows_total, JSON.stringify(first));
     await actAs(users[4], "meanwhile");
     await cluster.sql(to, "DELETE FROM ops.lag");
-    const second = await standing(`lag of ${to} is not known`);
+    const second = await standing(`lag of ${to} is not known`, "copying");
     assert.equal(second.rows_copied, first.rows_copied);
     assert.match(mover.text, /move_lag .*answers no number/);
     await cluster.sql(to, "INSERT INTO ops.lag VALUES (4999)");
