@@ -55,7 +55,7 @@ struct move_run {
     struct move_link *from, *to;     /* the direction of rows now: one of them each */
     uint32_t from_slot, to_slot;     /* differ when an owner changes slots */
     bool is_journaled;               /* FROM journals: a pause must go on draining */
-    int commit_ms;                   /* what telling slot_move took */
+    int commit_ms;                   /* what telling slot_move took, on the giver */
     char throttle_text[64];
     const char *throttle; /* why it is slower than it could be; "": it is not */
     bool is_halted;       /* for that reason it stands still */

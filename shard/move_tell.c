@@ -312,32 +312,65 @@ static bool is_bulk(const struct move_run *run)
     return is_writing(run) || run->move->phase == PHASE_VERIFYING;
 }
 
+/* How long a write takes on the shard of LINK; 0: nobody knows. */
+static int commit_ms_on(struct move_link *link)
+{
+    const int64_t began_ms = clock_mono_ms();
+    struct arena arena;
+    struct dbresult *results;
+
+    arena_init(&arena, ARENA_BYTES);
+    enum move_status status = link_call(link, PROC_SHARD_PROBE, NULL, &arena, &results);
+    arena_release(&arena);
+    return status == MOVE_OK ? (int)(clock_mono_ms() - began_ms) : 0;
+}
+
+/* Do commits take too long? That of the beat shows it for the giver. */
+static void look_for_slow_commits(struct move_run *run)
+{
+    const int bound_ms = run->limits->commit_ms;
+
+    if (bound_ms == 0) {
+        return;
+    }
+    const int taker_ms = run->taker == run->giver ? 0 : commit_ms_on(run->taker);
+    const bool is_taker = taker_ms > run->commit_ms;
+    if ((is_taker ? taker_ms : run->commit_ms) > bound_ms) {
+        (void)snprintf(run->throttle_text, sizeof run->throttle_text,
+                       "commits of %.32s are slow",
+                       is_taker ? run->taker->name : run->giver->name);
+        run->throttle = run->throttle_text;
+    }
+}
+
+/* Does one of both shards run too many statements? */
+static void look_for_statements(struct move_run *run)
+{
+    const unsigned most = run->limits->statements_max;
+    struct move_link *links[] = {run->giver, run->taker};
+
+    for (size_t i = 0; i < ARRAY_LEN(links) && most > 0 && run->throttle[0] == '\0';
+         i++) {
+        uint64_t n = statements_on(links[i]);
+        if (n > most) {
+            (void)snprintf(run->throttle_text, sizeof run->throttle_text,
+                           "%.32s runs %u statements", links[i]->name, (unsigned)n);
+            run->throttle = run->throttle_text;
+        }
+    }
+}
+
 /* Is there a reason to be slower, or to stand still? */
 static void look_for_load(struct move_run *run)
 {
-    const struct move_limits *limits = run->limits;
-    struct move_link *links[] = {run->giver, run->taker};
-
     run->is_halted = look_for_lag(run);
     if (run->is_halted) {
         return;
     }
     run->throttle = "";
-    if (!is_bulk(run)) {
-        return;
-    }
-    if (limits->commit_ms > 0 && run->commit_ms > limits->commit_ms) {
-        run->throttle = "commits are slow";
-    }
-    for (size_t i = 0;
-         i < ARRAY_LEN(links) && limits->statements_max > 0 && run->throttle[0] == '\0';
-         i++) {
-        uint64_t n = statements_on(links[i]);
-        if (n > limits->statements_max) {
-            (void)snprintf(run->throttle_text, sizeof run->throttle_text,
-                           "%.32s runs %u statements", links[i]->name, (unsigned)n);
-            run->throttle = run->throttle_text;
-        }
+    if (is_bulk(run)) {
+        look_for_slow_commits(run);
+        look_for_statements(run);
     }
 }
 

@@ -346,6 +346,34 @@ describe("a move", () => {
       assert.ok(at[next] - at[phase] >= leastMs, `${phase}: ${at[next] - at[phase]} ms for ${rows} rows`);
   });
 
+  test("is slowed while a commit takes too long, on the giver or on the taker, and reports where", async () => {
+    await cluster.sqlAll("CREATE TABLE slow (routine TEXT, s DOUBLE) ENGINE = InnoDB");
+    const begin = "    START TRANSACTION;\n";
+    const slowed = (domain, name) =>
+      routine(domain, name, [[begin, `${begin} DO SLEEP((SELECT SUM(s) FROM slow WHERE routine = '${name}'));\n`]]);
+    await install(cluster, [slowed("move", "move_beat"), slowed("shard", "shard_probe")]);
+    await requestMove(cluster, slot, from, to);
+    await cluster.sql(from, `CALL move_throttle(${slot}, 4)`);
+    const mover = Mover.start(cluster);
+    for (const [shard, name] of [
+      [from, "move_beat"],
+      [to, "shard_probe"],
+    ]) {
+      await cluster.sql(shard, `INSERT INTO slow VALUES ('${name}', 0.3)`);
+      await until(
+        `${name} to be found slow`,
+        async () => (await moveOf(cluster, from, slot)).throttle === `commits of ${shard} are slow`,
+      );
+      await cluster.sql(shard, "DELETE FROM slow");
+    }
+    await cluster.sql(from, `CALL move_throttle(${slot}, 0)`);
+    await untilMove(cluster, from, slot, ["done"]);
+    await mover.stop();
+    await install(cluster, [routine("move", "move_beat", []), routine("shard", "shard_probe", [])]);
+    await cluster.sqlAll("DROP TABLE slow");
+    [from, to] = [to, from];
+  });
+
   test("pauses while replicas are too far behind, or their lag is unknown; what it has copied is not removed either", async () => {
     const shards = [from, to];
     await Promise.all(
