@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Empty a shard, so that its machine can be taken away: move all of its slots to the others, wait
-# until nothing of them is left, and say what remains to do.
+# Empty a shard, so that its machine can be taken away: move all of its slots to the others, and
+# those that are on their way to it, wait until nothing of them is left, and say what remains to do.
 #
 # usage: scripts/drain-shard.sh SHARD [OPTION..]
 #
@@ -43,14 +43,24 @@ done
 [[ -n $shard ]] || misuse "which shard?"
 shardctl_find
 
-# left: sets slots, gives and keeps of the shard; false when shardctl cannot say. Columns after
-# FREE, which may contain a blank, are counted from the end.
+# left: sets slots, gives, takes (with those that wait for a mover) and keeps of the shard; false when
+# shardctl cannot say.
 left() {
 	local line
-	line=$({ shardctl status || true; } | awk -v shard="$shard" '
-		$1 == shard && NF >= 9 { print $4, $(NF - 2), $NF; exit }')
-	read -r slots gives keeps <<<"$line" || return 1
-	is_number "$slots" && is_number "$gives" && is_number "$keeps"
+	line=$({ shardctl status --json || true; } | awk -v RS='{' -v shard="$shard" '
+		function number(key) {
+			key = "\"" key "\": "
+			if (!match($0, key "[0-9]+")) return "unknown"
+			return substr($0, RSTART + length(key), RLENGTH - length(key))
+		}
+		index($0, "\"shard\": \"" shard "\",") && /"keeps": / {
+			state = number("slots") " " number("gives")
+			keeps = number("keeps")
+		}
+		index($0, "\"taker\": \"" shard "\",") && !/"phase": "(keeping|done|undone|failed)"/ { takes++ }
+		END { print state, takes + 0, keeps }')
+	read -r slots gives takes keeps <<<"$line" || return 1
+	is_number "$slots" && is_number "$gives" && is_number "$takes" && is_number "$keeps"
 }
 
 # Slots that it gave away and that can still be rolled back, separated by commas.
@@ -70,8 +80,15 @@ shardctl drain "$shard" "${terms[@]}" --dry-run || status=$?
 ((status < 2 && DRY_RUN == 0)) || exit "$status"
 
 left || die "$shard does not say what is on it"
+((slots + takes == 0)) || confirm "Move all of this away from $shard?"
+# Nothing more is sent to it from here on; what is on its way must arrive before it can leave.
+shardctl call 'shard_drain(1)' --shard="$shard" >/dev/null || die "$shard cannot be marked"
+if ((takes > 0)); then
+	say "slots on their way to $shard: $takes; waiting until they have arrived"
+	while left && ((takes > 0)); do sleep 1; done
+	left || die "$shard does not say what is on it"
+fi
 if ((slots > 0)); then
-	confirm "Move all of this away from $shard?"
 	shardctl drain "$shard" "${terms[@]}" --yes ||
 		die "not everything was moved away; run this again to go on"
 	left || die "$shard does not say what is left on it"
@@ -81,7 +98,7 @@ if ((keeps > 0 && finish)); then
 elif ((keeps > 0)); then
 	say "$keeps slots can still be rolled back to $shard: waiting until they cannot (shardctl finish ends this)"
 fi
-while left && ((gives + keeps > 0)); do sleep 1; done
+while left && ((gives + takes + keeps > 0)); do sleep 1; done
 left || die "$shard does not say what is left on it"
 ((slots == 0)) || die "$slots slots are on $shard (again)"
 

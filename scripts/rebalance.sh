@@ -18,7 +18,8 @@
 #                           as for shardctl; not needed beside a demo cluster
 #
 # Every single move improves the balance: this may be stopped at any time (Ctrl-C) and run again.
-# Users only notice a pause of some milliseconds in writes to the slot that moves.
+# Users only notice a pause of some milliseconds, up to a tenth of a second on a busy machine, in writes
+# to the slot that moves.
 #
 # Exit status: 0 even, or evened out (--dry-run: the plan was shown); 1 not all could be done; 2 misuse.
 #

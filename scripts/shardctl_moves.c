@@ -303,6 +303,9 @@ static void add_end(struct line *line, const struct move_row *row)
     if (row->phase == PHASE_KEEPING) {
         add(line, ", backlog %s", units_number(row->backlog, text));
     }
+    if (row->phase == PHASE_PURGING || row->phase == PHASE_UNDOING) {
+        add(line, ", %s rows/s removed", units_number(row->rate, text));
+    }
     if (move_is_kept(row)) {
         add(line, ", can be rolled back for %s", units_duration(move_eta_ms(row), text));
     }

@@ -35,7 +35,7 @@ static const char help[] =
     "  12 slots shard1 -> shard2: keeping, 1,440 rows, can be rolled back for 37 min "
     "(the\n"
     "      first of them; `shardctl finish` ends it): 17,100-108,206,208\n"
-    "  [OK]   every slot has an owner that answers\n"
+    "  [OK]   every slot has one owner, which answers\n"
     "  [ERR]  the move of slot 17 waits for a mover for 40 s: start one (shardctl "
     "mover)\n"
     "      What is right and what is wrong, and what to do about it. Moves between the "

@@ -145,7 +145,6 @@ static enum move_status go_there(struct move_run *run, const struct look *giver,
     }
     if (status == MOVE_OK) {
         run->move->rows_copied = import.row_count;
-        run->rate_rows = import.row_count;
         status = clean_slot(run, run->move->epoch, import.is_clean == 1);
     }
     if (status == MOVE_OK) {
@@ -682,8 +681,7 @@ enum move_end move_attempt(struct move *move, struct move_link *links, size_t n,
                            .stop = stop,
                            .from_slot = move->slot,
                            .to_slot = move->slot,
-                           .throttle = "",
-                           .rate_rows = move->rows_copied};
+                           .throttle = ""};
     struct move_link other;
     enum move_status status = MOVE_AGAIN;
 

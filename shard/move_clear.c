@@ -19,36 +19,60 @@
 
 /* ---- Removing rows ---- */
 
-/* Remove all rows of the slot on LINK, where its fence has EPOCH. */
+enum move_status run_remove(struct move_run *run, struct move_link *link,
+                            enum proc_id proc, const struct dbarg *args, uint64_t *n)
+{
+    struct arena arena;
+    struct dbresult *results;
+
+    arena_init(&arena, ARENA_BYTES);
+    enum move_status status =
+        run_explain(run, link, link_call(link, proc, args, &arena, &results));
+    const struct dbvalue *count =
+        status == MOVE_OK ? dbresult_value(results, 0, "row_count") : NULL;
+    *n = count == NULL ? 0 : count->number;
+    run->rows_done += *n;
+    arena_release(&arena);
+    return status;
+}
+
+void run_begin_removal(struct move_run *run)
+{
+    run->is_removing = true;
+    run->has_looked = false;
+}
+
+void run_end_removal(struct move_run *run)
+{
+    run->is_removing = false;
+    run->has_looked = false;
+    run->throttle = "";
+}
+
 enum move_status run_purge(struct move_run *run, struct move_link *link, uint64_t epoch)
 {
-    enum move_status status = MOVE_OK;
-    size_t table = MOVE_TABLES; /* what is to be done (outbox, job) goes first */
     struct pace pace = {0};
+    size_t table = MOVE_TABLES; /* what is to be done (outbox, job) goes first */
 
+    run_begin_removal(run);
+    enum move_status status = run_tick(run);
     while (table > 0 && status == MOVE_OK) {
         const int64_t step_us = clock_mono_us();
         const uint64_t limit = run_chunk_rows(run, PURGE_ROWS);
         const struct dbarg args[] = {run_slot(run), dbarg_number(epoch), run_token(run),
                                      link_text(move_tables[table - 1].name),
                                      dbarg_number(limit)};
-        struct arena arena;
-        struct dbresult *results;
-        arena_init(&arena, ARENA_BYTES);
-        status = run_explain(run, link,
-                             link_call(link, PROC_MOVE_PURGE, args, &arena, &results));
+        uint64_t n;
+        status = run_remove(run, link, PROC_MOVE_PURGE, args, &n);
+        table -= status == MOVE_OK && n < limit;
         if (status == MOVE_OK) {
-            const struct dbvalue *count = dbresult_value(results, 0, "row_count");
-            const uint64_t n = count == NULL ? 0 : count->number;
-            table -= n < limit;
             status = run_tick(run);
-            if (status == MOVE_OK) {
-                status = run_pace(run, &pace, step_us, n);
-            }
         }
-        arena_release(&arena);
+        if (status == MOVE_OK) {
+            status = run_pace(run, &pace, step_us, n);
+        }
     }
-    run->throttle = "";
+    run_end_removal(run);
     return status;
 }
 

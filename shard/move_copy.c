@@ -309,6 +309,7 @@ static enum move_status copy_step(struct copy *copy, struct chunk *read,
     }
     if (status == MOVE_OK) {
         run->move->rows_copied += write->n;
+        run->rows_done += write->n;
         run->move->bytes_copied += write->n == 0 ? 0 : write->len;
     }
     arena_release(&arena);

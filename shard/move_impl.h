@@ -55,12 +55,14 @@ struct move_run {
     struct move_link *from, *to;     /* the direction of rows now: one of them each */
     uint32_t from_slot, to_slot;     /* differ when an owner changes slots */
     bool is_journaled;               /* FROM journals: a pause must go on draining */
-    int commit_ms;                   /* what telling slot_move took */
+    int commit_ms;                   /* what telling slot_move took, on the giver */
     char throttle_text[64];
     const char *throttle; /* why it is slower than it could be; "": it is not */
     bool is_halted;       /* for that reason it stands still */
-    bool has_looked;      /* how far replicas are behind */
-    uint64_t rate_rows;   /* copied at the time of the last beat */
+    bool is_removing;     /* rows, in whichever phase */
+    bool has_looked;      /* how far replicas are behind, since this began */
+    uint64_t rows_done;   /* copied, compared and removed in this attempt */
+    uint64_t rate_rows;   /* of them at the time of the last beat */
     bool is_flipped;      /* the flip is done, and slot_move has not heard so */
     bool is_lost;         /* the journal was not kept */
     bool is_restart;      /* it is given back to be begun anew */
@@ -136,6 +138,15 @@ enum move_status run_tell(struct move_run *run, enum move_phase phase, int lease
 
 /* Is the slot still the giver's, so that the move can be called off? */
 bool run_is_before_flip(const struct move_run *run);
+
+/* Between these rows are removed, not faster than the operator or the shards allow. */
+void run_begin_removal(struct move_run *run);
+void run_end_removal(struct move_run *run);
+
+/* CALL routine PROC with ARGS on LINK, which removes rows; *N is how many. */
+enum move_status run_remove(struct move_run *run, struct move_link *link,
+                            enum proc_id proc, const struct dbarg *args,
+                            uint64_t *n) MUST_CHECK;
 
 /* Remove all rows of the slot on LINK, where its fence has EPOCH. */
 enum move_status run_purge(struct move_run *run, struct move_link *link,
@@ -244,8 +255,19 @@ struct pace {
 };
 
 /* How many rows a step may have: MOST, or fewer when the operator bounds them (not on the
- * way back). */
+ * way back, unless it removes them). */
 uint64_t run_chunk_rows(const struct move_run *run, uint64_t most);
+
+/* A step that is done, and what bounds the next one. */
+struct pace_step {
+    int64_t began_us, ended_us; /* monotonic */
+    uint64_t rows;
+    uint32_t rows_per_s; /* 0: no bound */
+    bool is_slowed;      /* a shard has too much to do */
+};
+
+/* When the next step is due: the later of what the operator and the shards allow. */
+int64_t pace_due_us(const struct pace_step *step);
 
 /* Not faster than the operator or the shards allow: wait until the N rows which a step
  * that began at STEP_US (monotonic) has copied, compared or removed are due. */

@@ -56,26 +56,22 @@ static uint32_t shared_slot(const struct move_run *run)
 static enum move_status purge_table(struct move_run *run, size_t table, bool is_over)
 {
     enum move_status status = MOVE_OK;
-    struct pace pace = {0};
-    uint64_t n = PURGE_ROWS;
+    /* What is carried over meanwhile, and removed with the rest, is copied later. */
+    struct pace pace = {.drains = run->is_journaled};
+    uint64_t limit = 0;
+    uint64_t n = 0;
 
-    while (status == MOVE_OK && n == PURGE_ROWS) {
+    while (status == MOVE_OK && n == limit) {
         const int64_t step_us = clock_mono_us();
+        limit = run_chunk_rows(run, PURGE_ROWS);
         const struct dbarg args[] = {
             dbarg_number(run->move->id), run_token(run), dbarg_number(is_over),
-            link_text(move_tables[table].name), dbarg_number(PURGE_ROWS)};
-        struct arena arena;
-        struct dbresult *results;
-        arena_init(&arena, ARENA_BYTES);
-        status = run_explain(
-            run, run->giver,
-            link_call(run->giver, PROC_PROMOTE_PURGE, args, &arena, &results));
-        const struct dbvalue *count =
-            status == MOVE_OK ? dbresult_value(results, 0, "row_count") : NULL;
-        n = count == NULL ? 0 : count->number;
-        arena_release(&arena);
-        status = status == MOVE_OK ? run_tick(run) : status;
-        if (status == MOVE_OK && is_over) { /* before it, the journal waits */
+            link_text(move_tables[table].name), dbarg_number(limit)};
+        status = run_remove(run, run->giver, PROC_PROMOTE_PURGE, args, &n);
+        if (status == MOVE_OK) {
+            status = run_tick(run);
+        }
+        if (status == MOVE_OK) {
             status = run_pace(run, &pace, step_us, n);
         }
     }
@@ -86,14 +82,19 @@ static enum move_status purge_table(struct move_run *run, size_t table, bool is_
  * last. */
 static enum move_status purge_owner(struct move_run *run, bool is_over)
 {
-    enum move_status status = MOVE_OK;
+    run_begin_removal(run);
+    enum move_status status = run_tick(run);
 
     for (size_t table = MOVE_TABLES; table-- > 0 && status == MOVE_OK;) {
         if (table != MOVE_TABLE_video) {
             status = purge_table(run, table, is_over);
         }
     }
-    return status == MOVE_OK ? purge_table(run, MOVE_TABLE_video, is_over) : status;
+    if (status == MOVE_OK) {
+        status = purge_table(run, MOVE_TABLE_video, is_over);
+    }
+    run_end_removal(run);
+    return status;
 }
 
 enum move_status owner_undo(struct move_run *run)

@@ -24,10 +24,10 @@ void run_sleep_ms(int ms)
     nanosleep(&pause, NULL);
 }
 
-/* On the way back everybody waits for it: there is no bound. */
+/* On the way back everybody waits for it: there is no bound, but for what is removed. */
 static uint32_t bound_of(const struct move_run *run)
 {
-    return run->from == run->giver ? run->move->rows_per_s : 0;
+    return run->from == run->giver || run->is_removing ? run->move->rows_per_s : 0;
 }
 
 uint64_t run_chunk_rows(const struct move_run *run, uint64_t most)
@@ -38,17 +38,16 @@ uint64_t run_chunk_rows(const struct move_run *run, uint64_t most)
     return rows_per_s == 0 || share > most ? most : share;
 }
 
-/* When the next step is due after one from BEGAN_US to ENDED_US, by what is wished now.
- */
-static int64_t due_us(const struct move_run *run, int64_t began_us, int64_t ended_us,
-                      uint64_t n)
+int64_t pace_due_us(const struct pace_step *step)
 {
-    const uint32_t rows_per_s = bound_of(run);
+    const int64_t took_us = step->ended_us - step->began_us;
+    const int64_t free_us = step->ended_us + (step->is_slowed ? THROTTLED * took_us : 0);
+    const int64_t bound_us =
+        step->rows_per_s == 0
+            ? 0
+            : step->began_us + (int64_t)(step->rows * 1000000 / step->rows_per_s);
 
-    if (rows_per_s > 0) {
-        return began_us + (int64_t)(n * 1000000 / rows_per_s);
-    }
-    return ended_us + (run->throttle[0] != '\0' ? THROTTLED * (ended_us - began_us) : 0);
+    return bound_us > free_us ? bound_us : free_us;
 }
 
 enum move_status run_pace(struct move_run *run, struct pace *pace, int64_t step_us,
@@ -56,12 +55,15 @@ enum move_status run_pace(struct move_run *run, struct pace *pace, int64_t step_
 {
     /* No credit for time in which nothing could be done. */
     const int64_t began_us = pace->due_us > step_us ? pace->due_us : step_us;
-    const int64_t ended_us = clock_mono_us();
+    struct pace_step step = {
+        .began_us = began_us, .ended_us = clock_mono_us(), .rows = n};
     enum move_status status = MOVE_OK;
     int64_t left_us;
 
     do {
-        pace->due_us = due_us(run, began_us, ended_us, n);
+        step.rows_per_s = bound_of(run); /* by what is wished now */
+        step.is_slowed = run->throttle[0] != '\0';
+        pace->due_us = pace_due_us(&step);
         left_us = pace->due_us - clock_mono_us();
         if (left_us > 0) {
             run_sleep_ms((int)clock_earlier(left_us / 1000 + 1, SLICE_MS));

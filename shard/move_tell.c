@@ -125,13 +125,23 @@ bool move_read_claim(const struct dbresult *row, const char *token, struct move 
 
 /* ---- How far it is ---- */
 
+/* Rows a second in the SINCE_MS since the last beat; what another phase did says nothing
+ * of this one. */
+static int64_t rate_of(const struct move_run *run, enum move_phase phase,
+                       int64_t since_ms)
+{
+    const uint64_t rows = run->rows_done - run->rate_rows;
+
+    return since_ms <= 0 || phase != run->move->phase
+               ? 0
+               : (int64_t)(rows * 1000 / (uint64_t)since_ms);
+}
+
 /* What is new, as JSON. */
 static void write_report(struct move_run *run, enum move_phase phase, int64_t since_ms,
                          struct json_out *out)
 {
     struct move *move = run->move;
-    uint64_t rows =
-        move->rows_copied < run->rate_rows ? 0 : move->rows_copied - run->rate_rows;
 
     json_out_object(out, NULL);
     json_out_text(out, "phase", phase_names[phase]);
@@ -140,8 +150,7 @@ static void write_report(struct move_run *run, enum move_phase phase, int64_t si
     json_out_integer(out, "rows_copied", (int64_t)move->rows_copied);
     json_out_integer(out, "bytes_copied", (int64_t)move->bytes_copied);
     json_out_integer(out, "rows_verified", (int64_t)move->rows_verified);
-    json_out_integer(out, "rate",
-                     since_ms <= 0 ? 0 : (int64_t)(rows * 1000 / (uint64_t)since_ms));
+    json_out_integer(out, "rate", rate_of(run, phase, since_ms));
     json_out_integer(out, "flips", run->flips);
     json_out_integer(out, "restarts", run->is_restart);
     json_out_text(out, "throttle", run->throttle);
@@ -207,7 +216,7 @@ enum move_status run_tell(struct move_run *run, enum move_phase phase, int lease
     arena_release(&arena);
     buf_clear(&out.buf);
     run->commit_ms = (int)(clock_mono_ms() - now_ms);
-    run->rate_rows = run->move->rows_copied;
+    run->rate_rows = run->rows_done;
     run->move->told_ms = now_ms;
     return status;
 }
@@ -280,50 +289,70 @@ static bool is_lagging(struct move_run *run, struct move_link *link)
     return true;
 }
 
+/* Is it copying all rows, or removing them? */
+static bool is_writing(const struct move_run *run)
+{
+    return run->move->phase == PHASE_COPYING || run->is_removing;
+}
+
 /* Must nothing be written at all? */
 static bool look_for_lag(struct move_run *run)
 {
-    enum move_phase phase = run->move->phase;
-
-    if (run->limits->lag_query == NULL ||
-        (phase != PHASE_COPYING && phase != PHASE_PURGING)) {
+    if (run->limits->lag_query == NULL || !is_writing(run)) {
         return false;
     }
     run->has_looked = true;
     return is_lagging(run, run->giver) || is_lagging(run, run->taker);
 }
 
-/* Is it in a phase that reads or writes all rows? What the journal names goes over at
- * once in any. */
+/* Does it read or write all rows? What the journal names goes over at once in any
+ * phase. */
 static bool is_bulk(const struct move_run *run)
 {
-    const enum move_phase phase = run->move->phase;
-
-    return phase == PHASE_COPYING || phase == PHASE_VERIFYING || phase == PHASE_PURGING;
+    return is_writing(run) || run->move->phase == PHASE_VERIFYING;
 }
 
-/* Is there a reason to be slower, or to stand still? */
-static void look_for_load(struct move_run *run)
+/* How long a write takes on the shard of LINK; 0: nobody knows. */
+static int commit_ms_on(struct move_link *link)
 {
-    const struct move_limits *limits = run->limits;
+    const int64_t began_ms = clock_mono_ms();
+    struct arena arena;
+    struct dbresult *results;
+
+    arena_init(&arena, ARENA_BYTES);
+    enum move_status status = link_call(link, PROC_SHARD_PROBE, NULL, &arena, &results);
+    arena_release(&arena);
+    return status == MOVE_OK ? (int)(clock_mono_ms() - began_ms) : 0;
+}
+
+/* Do commits take too long? That of the beat shows it for the giver. */
+static void look_for_slow_commits(struct move_run *run)
+{
+    const int bound_ms = run->limits->commit_ms;
+
+    if (bound_ms == 0) {
+        return;
+    }
+    const int taker_ms = run->taker == run->giver ? 0 : commit_ms_on(run->taker);
+    const bool is_taker = taker_ms > run->commit_ms;
+    if ((is_taker ? taker_ms : run->commit_ms) > bound_ms) {
+        (void)snprintf(run->throttle_text, sizeof run->throttle_text,
+                       "commits of %.32s are slow",
+                       is_taker ? run->taker->name : run->giver->name);
+        run->throttle = run->throttle_text;
+    }
+}
+
+/* Does one of both shards run too many statements? */
+static void look_for_statements(struct move_run *run)
+{
+    const unsigned most = run->limits->statements_max;
     struct move_link *links[] = {run->giver, run->taker};
 
-    run->is_halted = look_for_lag(run);
-    if (run->is_halted) {
-        return;
-    }
-    run->throttle = "";
-    if (!is_bulk(run)) {
-        return;
-    }
-    if (limits->commit_ms > 0 && run->commit_ms > limits->commit_ms) {
-        run->throttle = "commits are slow";
-    }
-    for (size_t i = 0;
-         i < ARRAY_LEN(links) && limits->statements_max > 0 && run->throttle[0] == '\0';
+    for (size_t i = 0; i < ARRAY_LEN(links) && most > 0 && run->throttle[0] == '\0';
          i++) {
         uint64_t n = statements_on(links[i]);
-        if (n > limits->statements_max) {
+        if (n > most) {
             (void)snprintf(run->throttle_text, sizeof run->throttle_text,
                            "%.32s runs %u statements", links[i]->name, (unsigned)n);
             run->throttle = run->throttle_text;
@@ -331,10 +360,23 @@ static void look_for_load(struct move_run *run)
     }
 }
 
+/* Is there a reason to be slower, or to stand still? */
+static void look_for_load(struct move_run *run)
+{
+    run->is_halted = look_for_lag(run);
+    if (run->is_halted) {
+        return;
+    }
+    run->throttle = "";
+    if (is_bulk(run)) {
+        look_for_slow_commits(run);
+        look_for_statements(run);
+    }
+}
+
 bool run_is_tick_due(const struct move_run *run)
 {
-    bool is_first = run->limits->lag_query != NULL && !run->has_looked &&
-                    run->move->phase == PHASE_COPYING;
+    bool is_first = run->limits->lag_query != NULL && !run->has_looked && is_writing(run);
 
     return is_first || clock_mono_ms() - run->move->told_ms >= BEAT_MS;
 }

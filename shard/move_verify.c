@@ -265,7 +265,9 @@ static enum move_status compare_sums(struct move_run *run)
             status = compare_rows(run, &last);
         }
         if (status == MOVE_OK) {
-            run->move->rows_verified += last.table < MOVE_TABLES ? last.n : 0;
+            const uint64_t n = last.table < MOVE_TABLES ? last.n : 0;
+            run->move->rows_verified += n;
+            run->rows_done += n;
             status = run_tick(run);
         }
         if (status == MOVE_OK) {

@@ -9,10 +9,11 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { CODE } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
-import { Cluster, ROOT } from "../lib/cluster.js";
+import { Cluster, ROOT, serverEnvironment } from "../lib/cluster.js";
 import { Mover, assertAtRest, moveOf, requestMove, untilMove } from "../lib/mover.js";
 import { TcpProxy } from "../lib/proxy.js";
 import { movingTables, owners, plantVideos, rowsOf } from "../lib/rows.js";
+import { shardctl } from "../lib/shardctl.js";
 import { parallel, until } from "../lib/wait.js";
 import { audit, install, routine } from "../ledger/lib.js";
 import { expireClaims } from "../ledger/moves.js";
@@ -100,6 +101,12 @@ async function told(shard, n) {
     const last = await at();
     await until("the mover to tell", async () => (await at()) !== last);
   }
+}
+
+/** When SLOT will have left PHASE, in ms from now, as `shardctl status` says. */
+async function etaOf(number, phase) {
+  const { out } = await shardctl(["status", "--json"], { env: { ...serverEnvironment(), DOUSHARD_VAR: cluster.dir } });
+  return JSON.parse(out).moves.find((move) => move.slot === number && move.phase === phase)?.eta_ms;
 }
 
 /** A session that has run STATEMENT in a transaction and keeps it open. */
@@ -297,7 +304,7 @@ describe("a move", () => {
     [from, to] = [to, from];
   });
 
-  test("with a rate limit neither copies, compares nor removes faster than that, and in each reports when shards run too much", async () => {
+  test("with a rate limit neither copies, compares nor removes faster, and in each reports its rate, and when shards run too much", async () => {
     const rowsPerS = 20;
     const sleeper = await open(from, "SELECT 1");
     const connection = await sleeper.value("SELECT CONNECTION_ID()");
@@ -306,12 +313,17 @@ describe("a move", () => {
     await cluster.sql(from, `CALL move_throttle(${slot}, ${rowsPerS})`);
     const mover = Mover.start(cluster, { args: ["--statements=1"] });
     const throttles = {}; /* what each phase reported last */
+    const etas = {}; /* of each phase, when it reported a rate for the first time */
     const { rows_total: rows } = await until("the move to be done", async () => {
       const move = await moveOf(cluster, from, slot);
-      throttles[move.phase] = move.throttle;
-      return move.phase === "done" && move;
+      const { phase, rate } = move;
+      throttles[phase] = move.throttle;
+      if (rate > 0 && !(phase in etas)) etas[phase] = await etaOf(slot, phase);
+      return phase === "done" && move;
     });
     await mover.stop();
+    assert.ok("purging" in etas, JSON.stringify(etas));
+    for (const phase of ["copying", "verifying"]) assert.ok(etas[phase] > 0, `${phase}: ${JSON.stringify(etas)}`);
     await cluster.sql(from, `KILL ${connection}`);
     await asleep;
     await sleeper.end();
@@ -334,7 +346,35 @@ describe("a move", () => {
       assert.ok(at[next] - at[phase] >= leastMs, `${phase}: ${at[next] - at[phase]} ms for ${rows} rows`);
   });
 
-  test("pauses while replicas are too far behind, or their lag is unknown", async () => {
+  test("is slowed while a commit takes too long, on the giver or on the taker, and reports where", async () => {
+    await cluster.sqlAll("CREATE TABLE slow (routine TEXT, s DOUBLE) ENGINE = InnoDB");
+    const begin = "    START TRANSACTION;\n";
+    const slowed = (domain, name) =>
+      routine(domain, name, [[begin, `${begin} DO SLEEP((SELECT SUM(s) FROM slow WHERE routine = '${name}'));\n`]]);
+    await install(cluster, [slowed("move", "move_beat"), slowed("shard", "shard_probe")]);
+    await requestMove(cluster, slot, from, to);
+    await cluster.sql(from, `CALL move_throttle(${slot}, 4)`);
+    const mover = Mover.start(cluster);
+    for (const [shard, name] of [
+      [from, "move_beat"],
+      [to, "shard_probe"],
+    ]) {
+      await cluster.sql(shard, `INSERT INTO slow VALUES ('${name}', 0.3)`);
+      await until(
+        `${name} to be found slow`,
+        async () => (await moveOf(cluster, from, slot)).throttle === `commits of ${shard} are slow`,
+      );
+      await cluster.sql(shard, "DELETE FROM slow");
+    }
+    await cluster.sql(from, `CALL move_throttle(${slot}, 0)`);
+    await untilMove(cluster, from, slot, ["done"]);
+    await mover.stop();
+    await install(cluster, [routine("move", "move_beat", []), routine("shard", "shard_probe", [])]);
+    await cluster.sqlAll("DROP TABLE slow");
+    [from, to] = [to, from];
+  });
+
+  test("pauses while replicas are too far behind, or their lag is unknown; what it has copied is not removed either", async () => {
     const shards = [from, to];
     await Promise.all(
       shards.map((shard) =>
@@ -345,19 +385,45 @@ describe("a move", () => {
         ),
       ),
     );
-    await cluster.sql(to, "UPDATE ops.lag SET ms = 5000");
-    const mover = Mover.start(cluster, { args: ["--lag-query=SELECT MAX(ms) FROM ops.lag", "--lag-ms=4999"] });
-    await requestMove(cluster, slot, from, to);
-    const standing = (why) =>
-      until(`the move to stand still: ${why}`, async () => {
+    const mover = Mover.start(cluster, {
+      failpoint: "move_write:after:3,move_open:before:2",
+      args: ["--lag-query=SELECT MAX(ms) FROM ops.lag", "--lag-ms=4999"],
+    });
+    const standing = (why, phase) =>
+      until(`the move to stand still while ${phase}: ${why}`, async () => {
         const move = await moveOf(cluster, from, slot);
-        return move.throttle === why && move;
+        return move.throttle === why && move.phase === phase && move;
       });
-    const first = await standing(`lag of ${to} is 5000 ms`);
-    assert.ok(first.phase === "copying" && first.rows_copied < first.rows_total, JSON.stringify(first));
+    const lag = (ms) => cluster.sql(to, `UPDATE ops.lag SET ms = ${ms}`);
+    const isBehind = `lag of ${to} is 5000 ms`;
+
+    await requestMove(cluster, slot, from, to);
+    await mover.stopped();
+    await lag(5000);
+    await cluster.sql(from, `CALL move_wish(${slot}, 'cancel')`);
+    const copied = await rowsOf(cluster, to, slot);
+    mover.go();
+    await standing(isBehind, "undoing");
+    const left = await rowsOf(cluster, to, slot);
+    assert.ok(copied.length > 0 && left.length >= copied.length, `${left.length} of ${copied.length} tables`);
+    await told(from, 1);
+    assert.deepEqual(await rowsOf(cluster, to, slot), left);
+    await lag(0);
+    await untilMove(cluster, from, slot, ["undone"]);
+    assert.deepEqual(await rowsOf(cluster, to, slot), []);
+
+    await lag(5000);
+    await requestMove(cluster, slot, from, to);
+    await standing(isBehind, "preparing"); /* it does not know that nothing is left to be removed */
+    await lag(0);
+    await mover.stopped();
+    await lag(5000);
+    mover.go();
+    const first = await standing(isBehind, "copying");
+    assert.ok(first.rows_copied < first.rows_total, JSON.stringify(first));
     await actAs(users[4], "meanwhile");
     await cluster.sql(to, "DELETE FROM ops.lag");
-    const second = await standing(`lag of ${to} is not known`);
+    const second = await standing(`lag of ${to} is not known`, "copying");
     assert.equal(second.rows_copied, first.rows_copied);
     assert.match(mover.text, /move_lag .*answers no number/);
     await cluster.sql(to, "INSERT INTO ops.lag VALUES (4999)");

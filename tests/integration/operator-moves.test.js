@@ -586,6 +586,30 @@ test("drain-shard.sh empties a shard and says what to do next", async () => {
   assert.equal(again.status, 0, again.out + again.err);
 });
 
+test("drain-shard.sh also waits for slots that are on their way to the shard, and moves them away", async () => {
+  const [slot] = FULL;
+  await ok("call", "shard_drain(0)", "--shard=shard3");
+  await mover.stop();
+  const from = await ownerOf(slot);
+  await requestMove(cluster, slot, from, "shard3");
+  await cluster.sql(from, `CALL move_wish(${slot}, 'pause')`);
+  mover = Mover.start(cluster);
+  let ended;
+  const draining = script("drain-shard.sh", "shard3", "--finish", "--yes").then((end) => {
+    ended = end;
+  });
+  const isMarked = async () =>
+    (await cluster.sql("shard3", "SELECT draining_at FROM shard_self"))[0].draining_at !== null;
+  await until("shard3 to be marked", async () => ended !== undefined || (await isMarked()));
+  assert.equal(ended, undefined, JSON.stringify(ended));
+  await cluster.sql(from, `CALL move_wish(${slot}, 'go')`);
+  await draining;
+  assert.equal(ended.status, 0, ended.out + ended.err);
+  assert.match(ended.out + ended.err, /on their way to shard3: 1;[^]*shard3 is empty/);
+  assert.equal((await moveOf(cluster, from, slot)).phase, "done");
+  assert.notEqual(await ownerOf(slot), "shard3");
+});
+
 test("no plan sends anything to a shard that is being drained or is paused", async () => {
   const takers = async (...args) => new Set((await json(...args, "--dry-run")).lines[0].moves.map(({ to }) => to));
   assert.match(await ok("status"), /^\[WARN\] shard3 is being drained/m);
