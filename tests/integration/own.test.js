@@ -450,7 +450,7 @@ describe("users whose shard loses its data", () => {
     }
     for (const star of Object.values(stars)) await upload(star);
     await clean();
-    assert.match(out, /own slots: 1 are over/);
+    assert.match(out, /own slots: 1 have ended/);
     assert.match(done.out, /own slots: \d+ forwarding entries brought back, 0 removed, \d+ old rows removed/);
     assert.ok((await promote(first, HOME)) > Math.max(...Object.values(stars).map((star) => star.own)), "a new number");
     await demote(fourth, HOME, fourth.own);
