@@ -676,7 +676,7 @@ static void test_check_files_names_the_culprit(void **state)
         {"--token-keys-file=/nonexistent", "/nonexistent", false},
         {"--media-dir=/nonexistent/media", "/nonexistent/media: media_dir does not exist",
          true},
-        {"--upload-dir=/dev/null", "/dev/null: upload_dir is no directory", true},
+        {"--upload-dir=/dev/null", "/dev/null: upload_dir is not a directory", true},
         {"--ffprobe-path=/nonexistent", "/nonexistent: ffprobe_path cannot be run",
          false},
         {"--words-file=/nonexistent",
