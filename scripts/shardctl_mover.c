@@ -232,6 +232,7 @@ static int run(const struct shardctl *ctl)
     options.holder = holder;
     catch_signals();
     log_set_level(LOG_INFO);
+    log_start(); /* moves must not wait for who reads the log */
     bool is_good = make_moves(ctl, ctl->topology, &options);
     /* Reset first: a signal that comes after that ends the next mover_run(). */
     for (atomic_store(&stop, false); is_good && !is_ended; atomic_store(&stop, false)) {
@@ -239,6 +240,7 @@ static int run(const struct shardctl *ctl)
         is_good =
             make_moves(ctl, reread.servers == NULL ? ctl->topology : &reread, &options);
     }
+    log_stop();
     topology_release(&reread);
     return is_good ? 0 : 2;
 }
