@@ -347,7 +347,7 @@ describe("a move", () => {
       ),
     );
     await cluster.sql(to, "UPDATE ops.lag SET ms = 5000");
-    const mover = Mover.start(cluster, { args: ["--lag-query=SELECT MAX(ms) FROM ops.lag", "--lag-ms=4999"] });
+    const mover = Mover.start(cluster, { args: ["--lag-query=SELECT MAX(ms) FROM ops.lag", "--lag=4999ms"] });
     await requestMove(cluster, slot, from, to);
     const standing = (why) =>
       until(`the move to stand still: ${why}`, async () => {
@@ -536,7 +536,7 @@ describe("a move", () => {
       proxy.once(/move_claim/, action);
       await requestMove(cluster, slot, from, to);
       const mover = Mover.start(cluster, {
-        args: ["--lease-ms=600000", `--topology=${cluster.topology({ [from]: proxy.port })}`],
+        args: ["--lease=10min", `--topology=${cluster.topology({ [from]: proxy.port })}`],
       });
       await untilMove(cluster, from, slot, ["done"]);
       const [{ term }] = await cluster.sql(
@@ -749,7 +749,7 @@ describe("a taker that is restored while others keep what they gave it for a rol
       new RegExp(`slot ${slot}: ${from} has newer rows until .*\n.*slot_adopt\\(${slot}, '${from}'\\) there`),
     );
     await cluster.sql(to, `CALL slot_adopt(${lost}, '${to}')`);
-    const mover = Mover.start(cluster, { args: ["--lease-ms=1000"] }); /* it tells how far it is four times as often */
+    const mover = Mover.start(cluster, { args: ["--lease=1s"] }); /* it tells how far it is four times as often */
     await untilMove(cluster, giver, timed, ["done"]);
     for (const [number, source] of [
       [slot, from],
