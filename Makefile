@@ -241,8 +241,8 @@ $(BUILD)/tests/test_upload: private wrap := $(addprefix -Wl$(comma)--wrap=,fstat
 # what time it is, and whether there is memory for stacks,
 $(BUILD)/tests/test_fiber: private wrap := $(addprefix -Wl$(comma)--wrap=,clock_mono_ms mmap mmap64)
 
-# what is read from connections that linger, and when.
-$(BUILD)/tests/test_reaper: private wrap := -Wl$(comma)--wrap=recv
+# and when the kernel is asked about connections, and they are read.
+$(BUILD)/tests/test_reaper: private wrap := $(addprefix -Wl$(comma)--wrap=,recv getsockopt)
 
 $(bench_programs): $(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(libbench) $(libraries)
 	$(say) LINK $@
