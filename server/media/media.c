@@ -300,15 +300,18 @@ static bool has_tags(const json_t *object)
     return false;
 }
 
-/* Is STREAM a data track of a camera, such as positions and movements? Time codes and
- * chapters are not. */
+/* Is STREAM a track of a camera's notes, such as positions and movements? Time codes and
+ * chapters are not; subtitles may be, because drones write there where they are. */
 static bool is_notes(const json_t *stream)
 {
     const char *type = json_string_value(json_object_get(stream, "codec_type"));
     const char *tag = json_string_value(json_object_get(stream, "codec_tag_string"));
 
-    if (type == NULL || (strcmp(type, "data") != 0 && strcmp(type, "attachment") != 0)) {
-        return type == NULL;
+    if (type == NULL || strcmp(type, "subtitle") == 0) {
+        return true;
+    }
+    if (strcmp(type, "data") != 0 && strcmp(type, "attachment") != 0) {
+        return false;
     }
     return tag == NULL || (strcmp(tag, "tmcd") != 0 && strcmp(tag, "text") != 0);
 }
@@ -529,14 +532,14 @@ enum media_status media_examine(struct media *media, const struct config *config
 
 /* ---- A copy without tags ---- */
 
-/* Copy the streams with MUXER. */
+/* Copy pictures and sound with MUXER. */
 static enum media_status copy_streams(const struct exam *exam, const char *muxer)
 {
     // clang-format off
     const char *const argv[] = {
         exam->config->ffmpeg_path, "-nostdin", "-v", "error", "-y",
         "-protocol_whitelist", "file", "-f", "mov", "-max_streams", STREAMS_MAX_TEXT,
-        "-i", input_url, "-map", "0:V", "-map", "0:a?", "-map", "0:s?", "-c", "copy",
+        "-i", input_url, "-map", "0:V", "-map", "0:a?", "-c", "copy",
         "-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1",
         "-fflags", "+bitexact", "-write_tmcd", "0", "-movflags", "+faststart",
         "-f", muxer, output_url, NULL,
