@@ -124,7 +124,11 @@ void media_free(struct media **media)
 
 void media_state(struct media *media, struct media_state *state)
 {
-    gate_load(&media->gate, &state->n_running, &state->n_waiting);
+    struct gate_state gate;
+
+    gate_state(&media->gate, &gate);
+    *state =
+        (struct media_state){.n_running = gate.n_inside, .n_waiting = gate.n_waiting};
 }
 
 void media_facts_release(struct media_facts *facts)
