@@ -77,14 +77,14 @@ const char *media_status_text(enum media_status status)
 {
     static const char *const texts[MEDIA__COUNT] = {
         [MEDIA_OK] = "accepted",
-        [MEDIA_NOT_VIDEO] = "this is no readable mp4 or mov file",
+        [MEDIA_NOT_VIDEO] = "this is not a readable mp4 or mov file",
         [MEDIA_TRUNCATED] = "the file is incomplete",
         [MEDIA_NO_PICTURE] = "the file has no video, only sound or nothing",
         [MEDIA_TOO_BIG] = "the picture has too many pixels",
         [MEDIA_NO_LENGTH] = "the video has no duration",
         [MEDIA_TOO_LONG] = "the video is too long",
         [MEDIA_STREAMS] = "the file has too many streams",
-        [MEDIA_NOT_PICTURE] = "this is no readable picture",
+        [MEDIA_NOT_PICTURE] = "this is not a readable picture",
         [MEDIA_UNREADABLE] = "no picture of the video can be decoded",
         [MEDIA_TAGS] = "what the file says of its maker cannot be removed",
         [MEDIA_TOO_COSTLY] = "examining the file takes too long or too much memory",
