@@ -4,7 +4,8 @@
 #   make check              tests that need no cluster; the last line is "N passed, N failed"
 #   make check-chaos        long ledger tests: faults under load, all seeded mutants
 #   make check-torture      every allocation and every call of the system fails once, in a register, an
-#                           upload, a like, a feed page and a reload
+#                           upload, a like, a feed page and a reload, with SANITIZE=address,undefined;
+#                           but none of libconfig's and of those that libmariadb does not check
 #   make check-web          the pages in Chromium: the client as on a desktop and as on a phone, the API
 #   make screenshots        every view of the page, in both languages and layouts, into
 #                           var/screenshots; README=1: those that README shows, too
@@ -241,8 +242,8 @@ $(BUILD)/tests/test_upload: private wrap := $(addprefix -Wl$(comma)--wrap=,fstat
 # what time it is, and whether there is memory for stacks,
 $(BUILD)/tests/test_fiber: private wrap := $(addprefix -Wl$(comma)--wrap=,clock_mono_ms mmap mmap64)
 
-# what is read from connections that linger, and when.
-$(BUILD)/tests/test_reaper: private wrap := -Wl$(comma)--wrap=recv
+# and when the kernel is asked about connections, and they are read.
+$(BUILD)/tests/test_reaper: private wrap := $(addprefix -Wl$(comma)--wrap=,recv getsockopt)
 
 $(bench_programs): $(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(libbench) $(libraries)
 	$(say) LINK $@
@@ -291,10 +292,15 @@ check-chaos: all $(BUILD)/tests/test_kills
 	    $(NODE) --test --test-concurrency=1 tests/integration/kills.test.js tests/integration/own.test.js \
 	    tests/http/95-tour.test.js tests/ledger/*.test.js
 
-# TORTURE_ONLY="like memory": one of them.
+# TORTURE_ONLY="like memory": one of them. Only a sanitizer sees what leaks.
+ifeq ($(sanitizers),)
+check-torture:
+	$(Q)$(MAKE) SANITIZE=address,undefined check-torture
+else
 check-torture: all $(torture)
 	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' TORTURE=all TORTURE_ONLY='$(TORTURE_ONLY)' $(NODE) --test \
 	    tests/http/87-torture.test.js
+endif
 
 # scripts/check runs what people do with the page on a desktop.
 check-web: all

@@ -63,7 +63,7 @@ while (($# > 0)); do
 		;;
 	--passwords=*) passwords=$(absolute "${1#*=}") ;;
 	--shardctl=*)
-		SHARDCTL=$(type -P -- "${1#*=}") || die "${1#*=} is no program"
+		SHARDCTL=$(type -P -- "${1#*=}") || die "${1#*=} is not a program"
 		export SHARDCTL # for scripts/migrate
 		;;
 	--without=*) without+="${1#*=} " ;;
@@ -143,7 +143,7 @@ backup_check() {
 
 physical_put() {
 	[[ -n $datadir ]] || misuse "a physical backup needs --datadir=DIR, with the server stopped"
-	[[ -d $datadir && -z $(ls -A -- "$datadir") ]] || fail "$datadir is no empty directory"
+	[[ -d $datadir && -z $(ls -A -- "$datadir") ]] || fail "$datadir is not an empty directory"
 	if ((dry_run)); then
 		say "would copy $from/data to $datadir"
 		return

@@ -42,7 +42,7 @@ static const char help_text[] =
     "      favorite, sent and received are its user and the other party; of liker and\n"
     "      comment, the video and the user; of commented, the user and the video.\n"
     "\n"
-    "Halves that wait in the outbox are no differences: CALL outbox_status() counts "
+    "Halves that wait in the outbox are not differences: CALL outbox_status() counts "
     "them,\n"
     "parked ones included.\n"
     "\n"
@@ -282,7 +282,7 @@ static int run_audit(const struct shardctl *ctl)
     }
     if (!checkpoint_read(&run)) {
         return shardctl_fail(ctl->options.checkpoint,
-                             "this is no checkpoint of this audit");
+                             "this is not a checkpoint of this audit");
     }
     return shardctl_discover(ctl, "audit") ? check_all(&run) : 2;
 }

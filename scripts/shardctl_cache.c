@@ -495,7 +495,8 @@ static int run_cache(const struct shardctl *ctl)
     struct run run = {.ctl = ctl, .id = shardctl_read_id(ctl->options.operand)};
 
     if (run.id == 0) {
-        return shardctl_fail(ctl->options.operand, "this is no id of a user or video");
+        return shardctl_fail(ctl->options.operand,
+                             "this is not the id of a user or video");
     }
     run.redis = shardctl_redis(ctl);
     if (run.redis == NULL) {

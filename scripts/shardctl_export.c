@@ -231,7 +231,7 @@ static int run_export(const struct shardctl *ctl)
     int status;
 
     if (run.user_id == 0) {
-        return shardctl_fail(ctl->options.operand, "this is no id of a user");
+        return shardctl_fail(ctl->options.operand, "this is not the id of a user");
     }
     if (!shardctl_discover(ctl, "export")) {
         return 2;

@@ -12,42 +12,39 @@
 
 #include "shard/mover.h"
 
+#include "server/config/config_number.h"
 #include "server/config/topology.h"
 
 #include "scripts/shardctl.h"
 #include "scripts/shardctl_policy.h"
+#include "scripts/shardctl_units.h"
 
 static const char help[] =
     "mover: make the moves that were asked for, on all shards, until a signal ends it.\n"
     "Several may run, on any machines: one of them makes a move, and another takes over\n"
-    "when that one is silent for 10 s (--lease-ms). Nothing is lost when a mover ends: "
-    "the\n"
+    "when that one is silent for 10 s (--lease). Nothing is lost when a mover ends: the\n"
     "next one goes on from the state in the shards.\n"
     "\n"
     "  --threads=N           moves at a time (2)\n"
     "  --per-shard=N         moves that one shard gives, and takes, at a time (1)\n"
-    "  --lock-ms=N           how long writers wait for a flip that cannot begin (50); "
-    "four\n"
-    "                        times as long after many tries, twelve times when a user "
-    "gets\n"
-    "                        a slot of their own; a flip of a move that did begin may "
-    "hold\n"
-    "                        them 100 ms more, after many tries 600 ms\n"
-    "  --lease-ms=N          another mover takes over a move for which this one has "
+    "  --lock=TIME           how long writers wait for a flip that cannot begin (50ms);\n"
+    "                        four times as long after many tries, twelve times when a\n"
+    "                        user gets a slot of their own; a flip of a move that did\n"
+    "                        begin may hold them 100 ms more, after many tries 600 ms\n"
+    "  --lease=TIME          another mover takes over a move for which this one has "
     "been\n"
-    "                        silent so long (10000)\n"
-    "  --commit-ms=N         copy, compare and remove at a fifth of the speed while "
+    "                        silent so long (10s)\n"
+    "  --commit=TIME         copy, compare and remove at a fifth of the speed while "
     "commits\n"
-    "                        take longer (100; 0: never)\n"
+    "                        take longer (100ms; 0: never)\n"
     "  --statements=N        likewise while one of both shards runs more statements (64; "
     "0:\n"
     "                        never)\n"
     "  --lag-query=SQL       statement that answers how many ms the replicas of a shard "
     "are\n"
-    "                        behind; no row is copied or removed, only what users "
-    "write\n"
-    "                        is carried over, while it is more than\n"
-    "                        --lag-ms=N (1000) on one of both shards, or while there is "
+    "                        behind; no row is copied or removed, only what users\n"
+    "                        write is carried over, while it is more than\n"
+    "                        --lag=TIME (1s) on one of both shards, or while there is "
     "no\n"
     "                        answer\n"
     "  --config=FILE         when to promote users without being asked: promote_above,\n"
@@ -109,33 +106,49 @@ static bool read_number(const char *name, const char *text, unsigned least, unsi
     return true;
 }
 
+/* The same for a time, in ms. */
+static bool read_time(const char *name, const char *text, int least_ms, int most_ms,
+                      int *ms)
+{
+    int64_t value;
+    char why[96];
+
+    if (text == NULL) {
+        return true;
+    }
+    if (!units_read_duration(text, most_ms, &value) || value < least_ms) {
+        char least[CONFIG_NUMBER_BYTES];
+        char most[CONFIG_NUMBER_BYTES];
+        (void)snprintf(why, sizeof why, "needs a time from %s to %s, such as 50ms or 2s",
+                       config_number_text(KIND_TIME_MS, least_ms, least),
+                       config_number_text(KIND_TIME_MS, most_ms, most));
+        (void)shardctl_fail(name, why);
+        return false;
+    }
+    *ms = (int)value;
+    return true;
+}
+
 static bool read_limits(const struct shardctl_options *options,
                         struct mover_options *mover)
 {
-    unsigned per_shard = mover->moves_max;
-    unsigned lock_ms = (unsigned)mover->limits.lock_ms;
-    unsigned lease_ms = (unsigned)mover->limits.lease_ms;
-    unsigned commit_ms = 100;
-    unsigned statements = 64;
-    unsigned lag_ms = 1000;
+    struct move_limits *limits = &mover->limits;
 
+    limits->commit_ms = 100;
+    limits->statements_max = 64;
+    limits->lag_ms = 1000;
+    limits->lag_query = options->lag_query;
     if (!read_number("--threads", options->threads, 1, 32, &mover->threads) ||
-        !read_number("--per-shard", options->per_shard, 1, 32, &per_shard) ||
-        !read_number("--lock-ms", options->lock_ms, 1, 1000, &lock_ms) ||
-        !read_number("--lease-ms", options->lease_ms, 1000, 3600000, &lease_ms) ||
-        !read_number("--commit-ms", options->commit_ms, 0, 60000, &commit_ms) ||
-        !read_number("--statements", options->statements, 0, 100000, &statements) ||
-        !read_number("--lag-ms", options->lag_ms, 1, 3600000, &lag_ms)) {
+        !read_number("--per-shard", options->per_shard, 1, 32, &mover->moves_max) ||
+        !read_time("--lock", options->lock, 1, 1000, &limits->lock_ms) ||
+        !read_time("--lease", options->lease, 1000, 3600000, &limits->lease_ms) ||
+        !read_time("--commit", options->commit, 0, 60000, &limits->commit_ms) ||
+        !read_number("--statements", options->statements, 0, 100000,
+                     &limits->statements_max) ||
+        !read_time("--lag", options->lag, 1, 3600000, &limits->lag_ms)) {
         return false;
     }
-    mover->moves_max = per_shard;
-    mover->limits.imports_max = per_shard;
-    mover->limits.lock_ms = (int)lock_ms;
-    mover->limits.lease_ms = (int)lease_ms;
-    mover->limits.commit_ms = (int)commit_ms;
-    mover->limits.statements_max = statements;
-    mover->limits.lag_query = options->lag_query;
-    mover->limits.lag_ms = (int)lag_ms;
+    limits->imports_max = mover->moves_max;
     return true;
 }
 
@@ -236,6 +249,7 @@ static int run(const struct shardctl *ctl)
     options.holder = holder;
     catch_signals();
     log_set_level(LOG_INFO);
+    log_start(); /* moves must not wait for who reads the log */
     bool is_good = make_moves(ctl, ctl->topology, &options);
     /* Reset first: a signal that comes after that ends the next mover_run(). */
     for (atomic_store(&stop, false); is_good && !is_ended; atomic_store(&stop, false)) {
@@ -243,6 +257,7 @@ static int run(const struct shardctl *ctl)
         is_good =
             make_moves(ctl, reread.servers == NULL ? ctl->topology : &reread, &options);
     }
+    log_stop();
     topology_release(&reread);
     return is_good ? 0 : 2;
 }
@@ -250,8 +265,7 @@ static int run(const struct shardctl *ctl)
 const struct shardctl_command shardctl_mover = {
     .name = "mover",
     .operands = "",
-    .options = "threads per-shard lock-ms lease-ms commit-ms statements lag-query lag-ms "
-               "config",
+    .options = "threads per-shard lock lease commit statements lag-query lag config",
     .help = help,
     .user = "doushard_mover",
     .must_be_durable = true,

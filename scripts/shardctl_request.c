@@ -36,7 +36,7 @@ bool request_terms_read(struct request_terms *terms, const struct shardctl *ctl)
     *terms = (struct request_terms){.keep_ms = KEEP_MS};
     if (options->keep != NULL &&
         !units_read_duration(options->keep, KEEP_MS_MAX, &terms->keep_ms)) {
-        (void)shardctl_fail("--keep", "a time from 0 to 7d, as 90s, 30m, 1h");
+        (void)shardctl_fail("--keep", "a time from 0 to 7d, as 90s, 30min, 1h");
         return false;
     }
     if (options->rate != NULL && !units_read_rate(options->rate, &terms->rows_per_s)) {

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/config/config_number.h"
+
 /* Read a number of at most 15 digits at *AT, and move *AT past it. False: there is
  * none. */
 static bool read_digits(const char **at, uint64_t *number)
@@ -24,28 +26,7 @@ static bool read_digits(const char **at, uint64_t *number)
 
 bool units_read_duration(const char *text, int64_t max_ms, int64_t *ms)
 {
-    static const struct {
-        const char *name;
-        int64_t ms;
-    } units[] = {{"ms", 1},      {"s", 1000},    {"m", 60000},
-                 {"min", 60000}, {"h", 3600000}, {"d", 86400000}};
-    uint64_t number;
-
-    if (!read_digits(&text, &number)) {
-        return false;
-    }
-    if (number == 0 && *text == '\0') {
-        *ms = 0;
-        return true;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-        if (strcmp(text, units[i].name) == 0 &&
-            number <= (uint64_t)(max_ms / units[i].ms)) {
-            *ms = (int64_t)number * units[i].ms;
-            return true;
-        }
-    }
-    return false;
+    return config_number_parse(KIND_TIME_MS, text, ms) && *ms >= 0 && *ms <= max_ms;
 }
 
 bool units_read_rate(const char *text, uint32_t *rows_per_s)

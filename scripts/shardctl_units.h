@@ -19,7 +19,8 @@
 /* Room for any of the texts below. */
 #define UNITS_TEXT 32
 
-/* "500ms", "30s", "5m", "1h", "2d" or "0" as ms, at most MAX_MS. False: it is not one. */
+/* "500ms", "30s", "5min", "1h", "2d" or "0" as ms, at most MAX_MS: the units of the
+ * server's options. False: it is not one. */
 bool units_read_duration(const char *text, int64_t max_ms, int64_t *ms) MUST_CHECK;
 
 /* "5000/s", "5000", "300000/min" as rows a second; "0" or "none" is 0: no limit. False:

@@ -99,7 +99,8 @@ static bool check_directory(const char *option, const char *dir, struct errmsg *
 
     if (stat(dir, &st) == 0) {
         return (S_ISDIR(st.st_mode) && access(dir, R_OK | W_OK | X_OK) == 0) ||
-               config_fail(err, dir, 0, "%s is no directory that we may write", option);
+               config_fail(err, dir, 0, "%s is not a directory that we may write",
+                           option);
     }
     (void)snprintf(parent, sizeof parent, "%s", dir);
     char *slash = strrchr(parent, '/');
@@ -163,9 +164,7 @@ bool preflight_check(const struct config *config, struct config_report *report,
 bool preflight_check_reload(const struct config *config, struct errmsg *err)
 {
     for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
-        bool is_directory =
-            checks[i].check == check_media_dir || checks[i].check == check_upload_dir;
-        if (!is_directory && !checks[i].check(config, err)) {
+        if (!checks[i].is_at_start && !checks[i].check(config, err)) {
             return false;
         }
     }

@@ -58,7 +58,7 @@ struct copies {
     size_t stripe_bytes_max;
     atomic_uint_fast64_t writes;
     atomic_uint_fast64_t last_write[RANGES];
-    struct stripe stripes[STRIPES];
+    struct stripe shared[STRIPES];
 };
 
 struct copies *copies_new(size_t bytes_max)
@@ -68,7 +68,7 @@ struct copies *copies_new(size_t bytes_max)
     if (copies != NULL) {
         copies->stripe_bytes_max = bytes_max / STRIPES;
         for (size_t i = 0; i < STRIPES; i++) {
-            pthread_mutex_init(&copies->stripes[i].mutex, NULL);
+            pthread_mutex_init(&copies->shared[i].mutex, NULL);
         }
     }
     return copies;
@@ -80,7 +80,7 @@ void copies_free(struct copies **copies)
         return;
     }
     for (size_t i = 0; i < STRIPES; i++) {
-        struct stripe *stripe = &(*copies)->stripes[i];
+        struct stripe *stripe = &(*copies)->shared[i];
         for (size_t list = 0; list < STRIPE_LISTS; list++) {
             while (stripe->lists[list] != NULL) {
                 struct entry *entry = stripe->lists[list];
@@ -113,7 +113,7 @@ static uint64_t hash(const struct copy_key *key)
 
 static struct stripe *stripe_of(struct copies *copies, uint64_t h)
 {
-    return &copies->stripes[h % STRIPES];
+    return &copies->shared[h % STRIPES];
 }
 
 static struct entry **list_of(struct stripe *stripe, uint64_t h)
@@ -458,7 +458,7 @@ void copies_state(struct copies *copies, unsigned kind, struct copies_state *sta
 {
     *state = (struct copies_state){.n = 0};
     for (size_t i = 0; i < STRIPES; i++) {
-        struct stripe *stripe = &copies->stripes[i];
+        struct stripe *stripe = &copies->shared[i];
         pthread_mutex_lock(&stripe->mutex);
         state->n += stripe->kinds[kind].n;
         state->bytes += stripe->kinds[kind].bytes;

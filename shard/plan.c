@@ -141,7 +141,7 @@ static const char *check_input(const struct plan_input *input)
         const struct plan_slot *slot = &input->slots[i];
         if (slot->shard >= input->n_shards || shard_of(slot) >= input->n_shards ||
             !(slot->load >= 0) || !isfinite(slot->load)) {
-            return "a slot is on no shard, or its load is no number";
+            return "a slot is on no shard, or its load is not a number";
         }
     }
     return weights > 0 ? NULL : "every shard is drained: none is left to take anything";

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "shard/base/clock.h"
+#include "shard/base/hex.h"
 
 #include "shard/cache.h"
 #include "shard/id.h"
@@ -58,17 +59,43 @@ static enum outcome read_secret(struct call *call, const struct router_answer *a
     return OUTCOME_OK;
 }
 
-enum outcome user_login(struct router *router, struct call *call, const char *name,
-                        uint64_t *user_id, const char **password_hash)
+/* The account of NAME; MOVED: the name is here, but its user was promoted. */
+static void find_name(struct router *router, struct call *call, const char *name,
+                      struct router_answer *answer)
 {
     size_t len = strlen(name);
     const struct dbarg args[] = {dbarg_text(name, len)};
-    struct router_answer answer;
 
     router_owner(router, call, PROC_USER_LOGIN,
-                 (struct router_subject){.slot = id_name_slot(name, len)}, args, &answer);
+                 (struct router_subject){.slot = id_name_slot(name, len)}, args, answer);
+}
+
+enum outcome user_made_by(struct router *router, struct call *call, const char *name,
+                          const unsigned char op[OP_BYTES], bool *is_ours)
+{
+    struct router_answer answer;
+    unsigned char found[OP_BYTES];
+
+    find_name(router, call, name, &answer);
+    if (answer.outcome != OUTCOME_OK && answer.outcome != OUTCOME_MOVED) {
+        return answer.outcome;
+    }
+    const struct dbvalue *value = dbresult_value(answer.result, answer.row, "op");
+    if (value == NULL || value->text == NULL ||
+        !hex_decode(value->text, found, sizeof found)) {
+        return proc_unreadable(call, PROC_USER_LOGIN);
+    }
+    *is_ours = memcmp(found, op, sizeof found) == 0;
+    return OUTCOME_OK;
+}
+
+enum outcome user_login(struct router *router, struct call *call, const char *name,
+                        uint64_t *user_id, const char **password_hash)
+{
+    struct router_answer answer;
+
+    find_name(router, call, name, &answer);
     if (answer.outcome == OUTCOME_MOVED) {
-        /* The name is here, but its user was promoted: the row has the user's id. */
         const struct dbvalue *id = dbresult_value(answer.result, answer.row, "user_id");
         if (id == NULL || !id_is_valid(id->number)) {
             return proc_unreadable(call, PROC_USER_LOGIN);

@@ -60,6 +60,11 @@ enum outcome user_register(struct router *router, struct call *call,
 enum outcome user_login(struct router *router, struct call *call, const char *name,
                         uint64_t *user_id, const char **password_hash);
 
+/* Is there an account of NAME, and was it made by user_register() with OP? OK sets
+ * *IS_OURS; else NOTFOUND. */
+enum outcome user_made_by(struct router *router, struct call *call, const char *name,
+                          const unsigned char op[OP_BYTES], bool *is_ours);
+
 /* The password hash of a live user. OK or NOTFOUND. */
 enum outcome user_secret(struct router *router, struct call *call, uint64_t user_id,
                          const char **password_hash);

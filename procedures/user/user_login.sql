@@ -7,7 +7,7 @@
 -- in_epoch  epoch of the slot, as the router believes
 -- in_name   the name's UTF-8 bytes
 --
--- Answer  : n, code, slot, epoch, server, user_id, password_hash
+-- Answer  : n, code, slot, epoch, server, user_id, password_hash, op (that made the account)
 -- Answer 2: as _op_refusals (when this shard does not serve the name)
 -- Codes   : ok notfound moved notready
 -- Touches : SELECT slot_fence, slot_known (by slot), account (by slot and name), owner_home,
@@ -27,7 +27,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE user_login (
 )
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v1: find the account of a name'
+    COMMENT 'v2 serves v1: find the account of a name'
 BEGIN
     IF NOT COALESCE(CRC32(in_name) MOD 1024 = in_slot AND in_epoch >= 0, FALSE) THEN
         SIGNAL SQLSTATE '45400'
@@ -45,7 +45,8 @@ BEGIN
            IF(h.own_slot IS NULL, f.epoch, COALESCE(k.epoch, 0)) AS epoch,
            IF(h.own_slot IS NULL, f.server, COALESCE(k.server, '')) AS server,
            COALESCE(h.owner_id, u.user_id) AS user_id,
-           u.password_hash
+           u.password_hash,
+           LOWER(HEX(a.op)) AS op
       FROM slot_fence AS f
       LEFT JOIN account AS a
         ON a.slot = f.slot

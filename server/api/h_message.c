@@ -77,7 +77,7 @@ static bool read_range(struct request *req, struct message_range *range)
         way = cursor % CURSOR_WAYS;
     }
     if (way == 0) {
-        reply_error(req, ERROR_PARAM, "cursor is no next_cursor of a chat");
+        reply_error(req, ERROR_PARAM, "cursor is not a next_cursor of a chat");
         return false;
     }
     *range = (struct message_range){.from_ms = since_ms,

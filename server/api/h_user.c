@@ -120,20 +120,16 @@ static void register_again(struct request *req, const struct user_register_args 
     }
 }
 
-/* Is the name free, before a password is hashed for it? False: the request has been
- * answered. With an idempotency key the account may be the same client's, which only the
- * hash can tell. */
-static bool is_name_free(struct request *req, const char *name)
+/* May the name be this request's, before a password is hashed for it? False: the request
+ * has been answered. An account that the same op made is the same client's, or somebody
+ * else has the client's idempotency key, which only the hash can tell. */
+static bool is_name_free(struct request *req, const struct user_register_args *args)
 {
-    uint64_t found_id = 0;
-    const char *stored = NULL;
-
-    if (req->idempotency_key != NULL) {
-        return true;
-    }
+    bool is_ours = false;
     enum outcome outcome =
-        user_login(req->app->router, &req->call, name, &found_id, &stored);
-    if (outcome == OUTCOME_NOTFOUND) {
+        user_made_by(req->app->router, &req->call, args->name, args->op, &is_ours);
+
+    if (outcome == OUTCOME_NOTFOUND || (outcome == OUTCOME_OK && is_ours)) {
         return true; /* it may be taken in a moment: user_register() decides */
     }
     reply_outcome(req, outcome == OUTCOME_OK ? OUTCOME_TAKEN : outcome);
@@ -154,7 +150,7 @@ void h_user_register(struct request *req)
         reply_error(req, ERROR_PARAM, "username %s", problem);
         return;
     }
-    if (!claim_op(req, args.op) || !is_name_free(req, args.name)) {
+    if (!claim_op(req, args.op) || !is_name_free(req, &args)) {
         return;
     }
     enum password_status status =

@@ -272,9 +272,11 @@ void h_static_get(struct request *req)
         reply_media(req, &file, name.content_type);
         return;
     }
-    if (errno != ENOENT) {
-        log_write(LOG_ERROR, "static_open_failed", "file=\"%s\" error=\"%s\"",
-                  req->path_rest, strerrordesc_np(errno));
+    if (errno == ENOENT) {
+        reply_error(req, ERROR_NO_ROUTE, NULL);
+        return;
     }
-    reply_error(req, ERROR_NO_ROUTE, NULL);
+    log_write(LOG_ERROR, "static_open_failed", "file=\"%s\" error=\"%s\"", req->path_rest,
+              strerrordesc_np(errno));
+    reply_error(req, ERROR_UNAVAILABLE, NULL);
 }

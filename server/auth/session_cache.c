@@ -33,7 +33,7 @@ struct session_cache {
     size_t n_sets;         /* 0: remembers nothing */
     size_t n_ways;
     uint64_t seed; /* so that nobody can choose ids that share a set */
-    struct stripe stripes[STRIPES];
+    struct stripe shared[STRIPES];
 };
 
 struct session_cache *session_cache_new(size_t entries_max)
@@ -54,7 +54,7 @@ struct session_cache *session_cache_new(size_t entries_max)
     }
     rnd_bytes(&cache->seed, sizeof cache->seed);
     for (size_t i = 0; i < STRIPES; i++) {
-        CHECK(pthread_mutex_init(&cache->stripes[i].mutex, NULL) == 0);
+        CHECK(pthread_mutex_init(&cache->shared[i].mutex, NULL) == 0);
     }
     return cache;
 }
@@ -63,7 +63,7 @@ void session_cache_free(struct session_cache **cache)
 {
     if (*cache != NULL) {
         for (size_t i = 0; i < STRIPES; i++) {
-            pthread_mutex_destroy(&(*cache)->stripes[i].mutex);
+            pthread_mutex_destroy(&(*cache)->shared[i].mutex);
         }
         free((*cache)->entries);
         free(*cache);
@@ -86,7 +86,7 @@ static struct entry *lock_set(struct session_cache *cache, uint64_t user_id,
 {
     size_t set = (size_t)(mix(user_id ^ cache->seed) % cache->n_sets);
 
-    *stripe = &cache->stripes[set % STRIPES];
+    *stripe = &cache->shared[set % STRIPES];
     pthread_mutex_lock(&(*stripe)->mutex);
     return &cache->entries[set * cache->n_ways];
 }

@@ -112,14 +112,10 @@ void gate_leave(struct gate *gate)
     pthread_mutex_unlock(&gate->shared.mutex);
 }
 
-void gate_load(struct gate *gate, unsigned *n_inside, unsigned *n_waiting)
+void gate_state(struct gate *gate, struct gate_state *state)
 {
     pthread_mutex_lock(&gate->shared.mutex);
-    if (n_inside != NULL) {
-        *n_inside = gate->shared.n_inside;
-    }
-    if (n_waiting != NULL) {
-        *n_waiting = gate->shared.n_waiting;
-    }
+    *state = (struct gate_state){.n_inside = gate->shared.n_inside,
+                                 .n_waiting = gate->shared.n_waiting};
     pthread_mutex_unlock(&gate->shared.mutex);
 }

@@ -29,6 +29,12 @@ struct gate {
     } shared;
 };
 
+/* How many are inside and waiting just now. */
+struct gate_state {
+    unsigned n_inside;
+    unsigned n_waiting;
+};
+
 enum gate_status {
     GATE_ENTERED,
     GATE_FULL, /* the queue is full */
@@ -47,7 +53,6 @@ enum gate_status gate_enter(struct gate *gate, int64_t deadline_ms) MUST_CHECK;
 
 void gate_leave(struct gate *gate);
 
-/* How many are inside and waiting just now. Either pointer may be NULL. */
-void gate_load(struct gate *gate, unsigned *n_inside, unsigned *n_waiting);
+void gate_state(struct gate *gate, struct gate_state *state);
 
 #endif

@@ -467,7 +467,7 @@ static bool next_word(const struct config_args *args, int *at, struct word *word
         }
     }
     if (strncmp(flag, "--", 2) != 0 || len == 2) {
-        return config_fail(err, NULL, 0, "\"%.60s\" is no flag; see --help", flag);
+        return config_fail(err, NULL, 0, "\"%.60s\" is not a flag; see --help", flag);
     }
     option_name(flag, len, name);
     word->is_file = strcmp(name, "config") == 0;
@@ -478,7 +478,7 @@ static bool next_word(const struct config_args *args, int *at, struct word *word
         if (near != NULL) {
             config_option_flag(near, meant);
         }
-        return config_fail(err, NULL, 0, "\"%.*s\" is no flag%s%s; see --help-config",
+        return config_fail(err, NULL, 0, "\"%.*s\" is not a flag%s%s; see --help-config",
                            (int)(len < 60 ? len : 60), flag,
                            near == NULL ? "" : ", did you mean ", meant);
     }

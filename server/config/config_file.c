@@ -213,7 +213,7 @@ bool config_file_parse(config_t *parsed, const char *text, size_t len, const cha
                            CONFIG_FILE_MAX_BYTES);
     }
     if (len > 0 && memchr(text, '\0', len) != NULL) {
-        return config_fail(err, file, 0, "contains a NUL byte: it is no text file");
+        return config_fail(err, file, 0, "contains a NUL byte: it is not a text file");
     }
     /* A final line feed: libconfig wants one after a comment. */
     if (asprintf(&copy, "%.*s\n", (int)len, text) < 0) {

@@ -41,7 +41,8 @@ bool secret_read(const char *file, char *secret, size_t size, struct errmsg *err
                     "there is none");
     } else if (len >= size || memchr(text.data, '\0', len) != NULL) {
         config_fail(err, file, 0,
-                    "the first line is no secret: at most %zu bytes of text", size - 1);
+                    "the first line is not a secret: at most %zu bytes of text",
+                    size - 1);
     } else {
         memcpy(secret, text.data, len);
         secret[len] = '\0';

@@ -271,7 +271,7 @@ const char *framing_path(const struct framing *framing, struct arena *arena,
         return "/"; /* "http://host" means the path "/" */
     }
     if (target[0] != '/') {
-        *reason = "the request target is no path";
+        *reason = "the request target is not a path";
         return NULL;
     }
     path = arena_strndup(arena, target, len);

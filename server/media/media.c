@@ -77,14 +77,14 @@ const char *media_status_text(enum media_status status)
 {
     static const char *const texts[MEDIA__COUNT] = {
         [MEDIA_OK] = "accepted",
-        [MEDIA_NOT_VIDEO] = "this is no readable mp4 or mov file",
+        [MEDIA_NOT_VIDEO] = "this is not a readable mp4 or mov file",
         [MEDIA_TRUNCATED] = "the file is incomplete",
         [MEDIA_NO_PICTURE] = "the file has no video, only sound or nothing",
         [MEDIA_TOO_BIG] = "the picture has too many pixels",
         [MEDIA_NO_LENGTH] = "the video has no duration",
         [MEDIA_TOO_LONG] = "the video is too long",
         [MEDIA_STREAMS] = "the file has too many streams",
-        [MEDIA_NOT_PICTURE] = "this is no readable picture",
+        [MEDIA_NOT_PICTURE] = "this is not a readable picture",
         [MEDIA_UNREADABLE] = "no picture of the video can be decoded",
         [MEDIA_TAGS] = "what the file says of its maker cannot be removed",
         [MEDIA_TOO_COSTLY] = "examining the file takes too long or too much memory",
@@ -124,7 +124,11 @@ void media_free(struct media **media)
 
 void media_state(struct media *media, struct media_state *state)
 {
-    gate_load(&media->gate, &state->n_running, &state->n_waiting);
+    struct gate_state gate;
+
+    gate_state(&media->gate, &gate);
+    *state =
+        (struct media_state){.n_running = gate.n_inside, .n_waiting = gate.n_waiting};
 }
 
 void media_facts_release(struct media_facts *facts)
@@ -300,15 +304,18 @@ static bool has_tags(const json_t *object)
     return false;
 }
 
-/* Is STREAM a data track of a camera, such as positions and movements? Time codes and
- * chapters are not. */
+/* Is STREAM a track of a camera's notes, such as positions and movements? Time codes and
+ * chapters are not; subtitles may be, because drones write there where they are. */
 static bool is_notes(const json_t *stream)
 {
     const char *type = json_string_value(json_object_get(stream, "codec_type"));
     const char *tag = json_string_value(json_object_get(stream, "codec_tag_string"));
 
-    if (type == NULL || (strcmp(type, "data") != 0 && strcmp(type, "attachment") != 0)) {
-        return type == NULL;
+    if (type == NULL || strcmp(type, "subtitle") == 0) {
+        return true;
+    }
+    if (strcmp(type, "data") != 0 && strcmp(type, "attachment") != 0) {
+        return false;
     }
     return tag == NULL || (strcmp(tag, "tmcd") != 0 && strcmp(tag, "text") != 0);
 }
@@ -529,14 +536,14 @@ enum media_status media_examine(struct media *media, const struct config *config
 
 /* ---- A copy without tags ---- */
 
-/* Copy the streams with MUXER. */
+/* Copy pictures and sound with MUXER. */
 static enum media_status copy_streams(const struct exam *exam, const char *muxer)
 {
     // clang-format off
     const char *const argv[] = {
         exam->config->ffmpeg_path, "-nostdin", "-v", "error", "-y",
         "-protocol_whitelist", "file", "-f", "mov", "-max_streams", STREAMS_MAX_TEXT,
-        "-i", input_url, "-map", "0:V", "-map", "0:a?", "-map", "0:s?", "-c", "copy",
+        "-i", input_url, "-map", "0:V", "-map", "0:a?", "-c", "copy",
         "-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1",
         "-fflags", "+bitexact", "-write_tmcd", "0", "-movflags", "+faststart",
         "-f", muxer, output_url, NULL,

@@ -48,7 +48,7 @@ struct media_facts {
     int32_t width; /* as stored, before any rotation */
     int32_t height;
     /* It may say where, when, with what or by whom it was made: it has tags besides those
-     * that every program writes, or a track that is neither picture, sound nor text. */
+     * that every program writes, or a track besides picture, sound and chapters. */
     bool is_tagged;
     char *cover; /* a JPEG picture; malloc'ed, see media_facts_release() */
     size_t cover_len;
@@ -90,7 +90,7 @@ struct media_copy {
 /* The largest copy of a film of SIZE_BYTES. */
 uint64_t media_copy_max_bytes(uint64_t size_bytes);
 
-/* Copy only pictures, sound and subtitles, unchanged and with their rotation, of a film
+/* Copy only pictures and sound, unchanged and with their rotation, of a film
  * that media_examine() has accepted; then check the copy. Its index comes first. Limits
  * and waiting as for media_examine(). Thread-safe. */
 enum media_status media_strip(struct media *media, const struct config *config,

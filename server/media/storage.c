@@ -157,16 +157,22 @@ static int open_part(const struct storage *storage, const char *name,
     struct stat st;
     struct file_name file = file_of(name, part);
     int fd = openat(leaf_fd, file.text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    int error = errno;
+    int error = fd < 0 ? errno : 0;
     (void)close(leaf_fd);
-    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+    if (error == 0 && fstat(fd, &st) != 0) {
+        error = errno;
+    } else if (error == 0 && !S_ISREG(st.st_mode)) {
         error = ENOENT;
-        (void)close(fd);
-        fd = -1;
     }
-    *size = fd >= 0 ? (uint64_t)st.st_size : 0;
+    if (error == 0) {
+        *size = (uint64_t)st.st_size;
+        return fd;
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
     errno = error;
-    return fd;
+    return -1;
 }
 
 /* The author and half of the random digits: all of the name is in the copy. False: NAME

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "shard/base/hex.h"
 #include "shard/base/utf8.h"
 
 /* "-9223372036854775808" */
@@ -94,7 +95,6 @@ void json_out_bool(struct json_out *out, const char *name, bool value)
 /* Write C, which must be escaped in a string. */
 static void escape_char(struct buf *buf, unsigned char c)
 {
-    static const char hex[] = "0123456789abcdef";
     static const char short_forms[] = "\"\"\\\\\bb\ff\nn\rr\tt";
 
     for (size_t i = 0; short_forms[i] != '\0'; i += 2) {
@@ -104,8 +104,9 @@ static void escape_char(struct buf *buf, unsigned char c)
             return;
         }
     }
-    const char text[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 0xF]};
-    (void)buf_add(buf, text, sizeof text);
+    char text[] = "\\u00XX";
+    hex_encode(&c, 1, text + 4);
+    (void)buf_add(buf, text, sizeof text - 1);
 }
 
 /* Write TEXT as the inside of a string, escaped by RFC 8259, section 7. */

@@ -22,7 +22,7 @@ const plant = (dir) => {
   writeFileSync(join(dir, LEAF, NAME), BODY);
 };
 
-const nginxText = (dir, port, workers) => `
+const nginxText = (dir, port, workers, ping) => `
   daemon off;
   user root;
   worker_processes ${workers};
@@ -40,23 +40,24 @@ const nginxText = (dir, port, workers) => `
     fastcgi_temp_path tmp;
     uwsgi_temp_path tmp;
     scgi_temp_path tmp;
-    server { listen 127.0.0.1:${port}; root ${dir}; add_header Cache-Control "public, max-age=31536000, immutable"; }
+    server { listen 127.0.0.1:${port}; root ${dir}; add_header Cache-Control "public, max-age=31536000, immutable";
+      location = /ping { default_type application/json; return 200 '${ping}'; } }
   }
 `;
 
-/** Starts nginx for the files in DIR, with one worker per core, like our loops. Undefined if it is not installed. */
-async function nginxOf(bench, dir) {
+/** Starts nginx for the files in DIR, with one worker per core, like our loops; it answers /ping with PING. Undefined if
+ * it is not installed. */
+export async function nginxOf(bench, dir, ping = "{}") {
   const port = await freePort();
   const config = join(bench.dir, "nginx.conf");
-  writeFileSync(config, nginxText(dir, port, bench.cores));
+  writeFileSync(config, nginxText(dir, port, bench.cores, ping));
   const child = spawn("nginx", ["-p", bench.dir, "-c", config], { stdio: ["ignore", "ignore", "inherit"] });
   const ended = new Promise((done) => {
     child.once("exit", done);
     child.once("error", done); /* not installed */
   });
   const isGone = () => child.pid === undefined || child.exitCode !== null;
-  const url = `http://127.0.0.1:${port}/${LEAF}/${NAME}`;
-  await until("an answer of nginx", async () => isGone() || (await get(url)));
+  await until("an answer of nginx", async () => isGone() || (await get(`http://127.0.0.1:${port}/ping`)));
   if (isGone()) return undefined;
   const workers = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim().split(" ").map(Number);
   const stop = () => {

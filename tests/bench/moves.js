@@ -6,6 +6,7 @@
 import { slotOfId } from "../lib/checks.js";
 import { Mover, requestMove, untilMove } from "../lib/mover.js";
 import { owners } from "../lib/rows.js";
+import { until } from "../lib/wait.js";
 import { Script, figure, load, quantile } from "./run.js";
 
 const ROWS = 1_000_000;
@@ -31,13 +32,10 @@ async function ways(cluster, slot) {
   return [here, cluster.shards.find(({ name }) => name !== here).name];
 }
 
-const timeOf = (text, slot, phase) => {
-  const line = text
-    .split("\n")
-    .filter((l) => l.includes(` slot=${slot} `) && l.includes(` phase=${phase} `))
-    .at(-1);
-  return Date.parse(line.split(" ")[0]);
-};
+/* What the mover has written about PHASE of SLOT, and when it did last. */
+const linesOf = (text, slot, phase) =>
+  text.split("\n").filter((l) => l.includes(` slot=${slot} `) && l.includes(` phase=${phase} `));
+const timeOf = (text, slot, phase) => Date.parse(linesOf(text, slot, phase).at(-1).split(" ")[0]);
 
 /** One move to its end, at ROWS_PER_S at most (0: no limit), without a period in which it can be rolled back. */
 async function move(bench, slot, from, to, rowsPerS = 0) {
@@ -87,6 +85,7 @@ async function copied(bench) {
     const rates = { copied: [], compared: [], removed: [] };
     for (let round = 0; round < bench.rounds; round++) {
       const { rows_copied: rows } = await move(bench, slot, from, to);
+      await until("the log to say that it is done", () => linesOf(mover.text, slot, "done").length > round);
       const at = Object.fromEntries(
         ["copying", "draining", "verifying", "flipping", "purging", "done"].map((phase) => [
           phase,

@@ -11,7 +11,7 @@ import { statusOf } from "../lib/cluster.js";
 import { until } from "../lib/wait.js";
 import { install, routine } from "../ledger/lib.js";
 import { CACHED, withRedis } from "./cached.js";
-import { FILES } from "./files.js";
+import { FILES, nginxOf } from "./files.js";
 import { MOVES } from "./moves.js";
 import { ORPHANS } from "./orphans.js";
 import { OWN } from "./own.js";
@@ -534,17 +534,21 @@ async function oneRead(bench) {
 async function ping(bench) {
   const twin = await bareTwin(`${bench.server.url}/ping`, bench.cores);
   const script = new Script(bench.dir, "ping", ["GET /ping"]);
+  const nginx = await nginxOf(bench, bench.dir, twin.body);
   const common = { script, connections: bench.connections(READ_CONNECTIONS), body: twin.body };
+  const beside = ({ port }, pids) => load({ ...bench.window, ...common, port, cpu: { server: pids } });
   try {
     return {
       sides: await byTurns(bench.rounds, {
         "/ping": () => onServer(bench, bench.server, common),
-        "bare libmicrohttpd": () => load({ ...bench.window, ...common, port: twin.port, cpu: { server: [twin.pid] } }),
+        "bare libmicrohttpd": () => beside(twin, [twin.pid]),
+        ...(nginx && { nginx: () => beside(nginx, nginx.pids) }),
         ...onBaseline(bench, (server) => onServer(bench, server, common)),
       }),
+      ...(!nginx && { note: "nginx is not installed" }),
     };
   } finally {
-    await twin.stop();
+    await Promise.all([twin.stop(), nginx?.stop()]);
   }
 }
 

@@ -3,6 +3,7 @@
 /* The tests' own tools: every checker must fail on a planted fault. */
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir, userInfo } from "node:os";
@@ -27,10 +28,11 @@ import {
   versionsBackwards,
   walkProblems,
 } from "../lib/checks.js";
-import { Cluster } from "../lib/cluster.js";
+import { Cluster, ROOT } from "../lib/cluster.js";
 import { Contract } from "../lib/contract.js";
 import { Mariadb } from "../lib/mariadb.js";
 import * as media from "../lib/media.js";
+import { FIRST } from "../lib/port.js";
 import { CommandReader, PacketReader, TcpProxy } from "../lib/proxy.js";
 import { parseAnswers, RawConnection } from "../lib/raw.js";
 import { SqlError, literal, sql } from "../lib/sql.js";
@@ -543,4 +545,19 @@ test("when two benchmarks are compared, only differences beyond the noise are re
   const svg = svgOf(a.rows[0]);
   assert.match(svg, /<polyline [^>]*points="[\d., ]+"/);
   assert.doesNotMatch(svg, /NaN|undefined|Infinity/);
+});
+
+test("no cluster has a port that is given to the servers of tests", () => {
+  const text = execFileSync(
+    "bash",
+    [
+      "-c",
+      `. scripts/lib.sh; . scripts/cluster.sh; SHARDS=$SHARDS_MAX
+      for ((PORT_BASE = BLOCK_FIRST; PORT_BASE <= BLOCK_LAST; PORT_BASE += BLOCK_SIZE)); do block_ports; done`,
+    ],
+    { cwd: ROOT, env: { ...process.env, ROOT }, encoding: "utf8" },
+  );
+  const ports = text.trim().split("\n").map(Number);
+  assert.ok(ports.length > 1000 && Math.min(...ports) > 1023, `${ports.length} ports`);
+  assert.ok(Math.max(...ports) < FIRST, `up to ${Math.max(...ports)}`);
 });

@@ -145,10 +145,12 @@ test("a login of an unknown user costs one scrypt, like that of a known one", lo
     return (await api.metric("doushard_password_hashes_total")) - before;
   };
   const name = uniqueName();
+  const key = { headers: { "Idempotency-Key": uniqueName("stranger") } };
   assert.equal(await hashes(() => api.register(name, "right")), 1, "register");
   assert.equal(
     await hashes(async () => {
-      assert.equal((await register({ username: name, password: "right" })).status_code, CODE.TAKEN);
+      for (const headers of [{}, key, key])
+        assert.equal((await register({ username: name, password: "right" }, headers)).status_code, CODE.TAKEN);
     }),
     0,
     "a name that is taken",

@@ -54,6 +54,16 @@ test("a film is served without the place, time and phone it was made with, and w
   assert.ok(body.indexOf("moov") < body.indexOf("mdat"), "the index comes first");
 });
 
+test("a film is served without its subtitles, in which cameras write where they are", async () => {
+  const clip = media.clipWithSubtitles("GPS(16.3738,48.2082,180)");
+  assert.ok(clip.includes("16.3738"), "the test's own file");
+  const types = (of) => media.probe(of).streams.map((s) => s.codec_type);
+  assert.deepEqual(types(clip), ["video", "audio", "subtitle"]);
+  const body = await published(clip);
+  assert.ok(!body.includes("16.3738"));
+  assert.deepEqual(types(body), ["video", "audio"]);
+});
+
 test("a film without tags is served with the same bytes", async () => {
   const stripped = await api.metric("doushard_media_stripped_total");
   for (const clip of [media.uniqueClip(), media.clipIndexLast(), media.clipMov()])

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { CODE } from "../lib/api.js";
 import { Cluster, UPLOADS } from "../lib/cluster.js";
-import { uniqueClip } from "../lib/media.js";
+import { probe, uniqueClip } from "../lib/media.js";
 import { until } from "../lib/wait.js";
 
 const cluster = await Cluster.up({ shards: 2, options: UPLOADS });
@@ -102,7 +102,7 @@ test("files that are not pictures or too large, and empty requests, are refused,
   await until("no upload remains", () => cluster.uploadFiles().length === 0);
 });
 
-test("a stored picture does not say where it was taken", async () => {
+test("a stored picture does not say where it was taken, and stands upright", async () => {
   const user = await api.register();
   const path = join(cluster.dir, "placed.jpg");
   assert.equal(
@@ -122,9 +122,11 @@ test("a stored picture does not say where it was taken", async () => {
     ]).status,
     0,
   );
-  /* A comment, and EXIF with an image description. */
+  /* A comment, and EXIF with an image description, and with the orientation of a phone that was held upright. */
   const exif = Buffer.concat([
-    Buffer.from("Exif\0\0II*\0\x08\0\0\0\x01\0\x0e\x01\x02\0\x0c\0\0\0\x1a\0\0\0\0\0\0\0", "latin1"),
+    Buffer.from("Exif\0\0II*\0\x08\0\0\0\x02\0", "latin1"),
+    Buffer.from("\x0e\x01\x02\0\x0c\0\0\0\x26\0\0\0", "latin1"),
+    Buffer.from("\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0", "latin1"),
     Buffer.from("SECRETPLACE\0"),
   ]);
   const placed = Buffer.concat([
@@ -139,4 +141,6 @@ test("a stored picture does not say where it was taken", async () => {
   const { body } = await api.fetch((await card(user)).avatar);
   assert.ok(isJpeg(body));
   assert.ok(!body.includes("SECRETPLACE"));
+  const { width, height } = probe(body).streams[0];
+  assert.deepEqual([width, height], [48, 64]);
 });

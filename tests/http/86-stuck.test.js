@@ -4,7 +4,18 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { closeSync, constants, mkdirSync, openSync, readSync, readdirSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readSync,
+  readdirSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { CODE, multipart, uniqueName } from "../lib/api.js";
@@ -57,17 +68,17 @@ test("a log pipe that nobody reads costs log lines, which are counted, and no re
     }
     return / warn log_lines_lost lines=\d+/.test(text);
   });
+  /* And nobody again, while the server ends. */
+  for (const size of [4096, 1])
+    assert.throws(
+      () => {
+        for (;;) writeSync(reader, Buffer.alloc(size));
+      },
+      { code: "EAGAIN" },
+      "a full pipe",
+    );
   server.log = join(cluster.dir, "read.log");
-  const stopped = server.stop();
-  await until("the server to end", () => {
-    try {
-      readSync(reader, bytes);
-    } catch (error) {
-      assert.equal(error.code, "EAGAIN");
-    }
-    return !server.running;
-  });
-  assert.equal((await stopped).code, 0);
+  assert.equal((await server.stop()).code, 0);
   closeSync(reader);
 });
 
@@ -78,6 +89,44 @@ test("access lines can be left out", async () => {
   assert.equal((await server.stop()).code, 0);
   assert.ok(!server.logText().includes(" access "));
   assert.ok(server.logText().includes(" info serving "), "all other lines are logged");
+});
+
+/* A request for PATHNAME. */
+async function beginDownload(server, pathname) {
+  const connection = await RawConnection.open(server.options.listen_port);
+  await connection.send(`GET ${pathname} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  return connection;
+}
+
+/* The path of the author's film, and its file. */
+async function filmOf(server) {
+  const { video_list } = await api.list({ user_id: author.id });
+  const { pathname } = new URL(video_list[0].play_url, server.url);
+  const names = readdirSync(server.options.media_dir, { recursive: true });
+  return {
+    pathname,
+    file: join(
+      server.options.media_dir,
+      names.find((name) => name.endsWith(".mp4")),
+    ),
+  };
+}
+
+test("a film that cannot be read is unavailable, and not unknown", async () => {
+  const { server } = cluster;
+  const { pathname, file } = await filmOf(server);
+  const answer = async () => (await (await beginDownload(server, pathname)).answers(1))[0];
+  renameSync(dirname(file), `${dirname(file)}.away`);
+  writeFileSync(dirname(file), ""); /* it cannot be opened as a directory */
+  const failed = await answer();
+  assert.equal(failed.status, 200);
+  assert.equal(failed.headers["cache-control"], "no-store");
+  assert.equal(JSON.parse(failed.body).status_code, CODE.UNAVAILABLE);
+  assert.match(server.logText(), / error static_open_failed .*file="\w+\.mp4" error="Not a directory"/);
+  unlinkSync(dirname(file));
+  assert.equal((await answer()).status, 404);
+  renameSync(`${dirname(file)}.away`, dirname(file));
+  assert.equal((await answer()).body.length, 900000);
 });
 
 const skip = noHangFs(join(cluster.dir, "tried")) || false;
@@ -133,13 +182,6 @@ function makeFile(path, size) {
 const bytesOf = (first, last) =>
   Buffer.from(Array.from({ length: last - first + 1 }, (_, i) => ((first + i) >> 12) % 251));
 
-/* A request for PATHNAME. */
-async function beginDownload(server, pathname) {
-  const connection = await RawConnection.open(server.options.listen_port);
-  await connection.send(`GET ${pathname} HTTP/1.1\r\nHost: x\r\n\r\n`);
-  return connection;
-}
-
 test("while a disk hangs, SIGHUP reloads and SIGTERM ends the server", { skip }, async () => {
   const dir = join(cluster.dir, "hanging-at-the-end");
   mkdirSync(dir);
@@ -159,11 +201,9 @@ test("while a disk hangs, SIGHUP reloads and SIGTERM ends the server", { skip },
 test("a hanging disk of films stops films and nothing else", { skip }, async () => {
   const server = await (await cluster.addServer({ ...UPLOADS, http_threads: 1, workers_max: 8 })).start();
   const of = cluster.apiOf(server);
-  const { video_list } = await of.list({ user_id: author.id });
-  const { pathname } = new URL(video_list[0].play_url, server.url);
-  const [stored] = readdirSync(server.options.media_dir, { recursive: true }).filter((name) => name.endsWith(".mp4"));
-  const fs = await HangFs.on(dirname(join(server.options.media_dir, stored)), cluster);
-  makeFile(join(server.options.media_dir, stored), 64 << 20);
+  const { pathname, file } = await filmOf(server);
+  const fs = await HangFs.on(dirname(file), cluster);
+  makeFile(file, 64 << 20);
   const { body } = await of.fetch(new URL(pathname, server.url).href, { headers: { Range: "bytes=100000-400000" } });
   assert.ok(body.equals(bytesOf(100000, 400000)), "what another thread reads for the loop");
   const download = await beginDownload(server, pathname);
@@ -186,7 +226,7 @@ test("a hanging disk of films stops films and nothing else", { skip }, async () 
   for (let i = 0; i < 3; i++) await goesOn(of, server);
   await fs.end();
   for (const connection of held)
-    assert.ok([200, 404].includes((await connection.answers(1))[0].status)); /* or "busy" */
+    assert.equal((await connection.answers(1))[0].status, 200); /* the film, or "busy", or "unavailable" */
   await goesOn(of, server);
   assert.equal((await of.fetch(new URL(pathname, server.url).href)).body.length, 900000);
   assert.equal((await server.stop()).code, 0);

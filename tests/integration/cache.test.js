@@ -116,7 +116,7 @@ test("prints its usage", async () => {
   for (const id of ["x", "0", "1e3"]) {
     const { status, err } = await look(id);
     assert.equal(status, 2);
-    assert.match(err, /no id of a user or video/);
+    assert.match(err, /not the id of a user or video/);
   }
 });
 

@@ -71,7 +71,7 @@ test("prints its usage", async () => {
   for (const id of ["x", "0", "-5", "1e3", "99999999999999999999"]) {
     const { status, err, out } = await exported(id);
     assert.deepEqual([status, out], [2, ""], id);
-    assert.match(err, /no id of a user|usage|invalid option/, id);
+    assert.match(err, /not the id of a user|usage|invalid option/, id);
   }
 });
 

@@ -4,7 +4,8 @@
  * table; and back. */
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { CODE } from "../lib/api.js";
@@ -387,7 +388,7 @@ describe("a move", () => {
     );
     const mover = Mover.start(cluster, {
       failpoint: "move_write:after:3,move_open:before:2",
-      args: ["--lag-query=SELECT MAX(ms) FROM ops.lag", "--lag-ms=4999"],
+      args: ["--lag-query=SELECT MAX(ms) FROM ops.lag", "--lag=4999ms"],
     });
     const standing = (why, phase) =>
       until(`the move to stand still while ${phase}: ${why}`, async () => {
@@ -425,15 +426,31 @@ describe("a move", () => {
     await cluster.sql(to, "DELETE FROM ops.lag");
     const second = await standing(`lag of ${to} is not known`, "copying");
     assert.equal(second.rows_copied, first.rows_copied);
-    assert.match(mover.text, /move_lag .*answers no number/);
     await cluster.sql(to, "INSERT INTO ops.lag VALUES (4999)");
     const done = await untilMove(cluster, from, slot, ["done"]);
     assert.equal(done.throttle, "");
     await mover.stop();
+    assert.match(mover.text, /move_lag .*answers no number/);
     [from, to] = [to, from];
     await Promise.all(
       shards.map((shard) => cluster.sql(shard, "REVOKE SELECT ON ops.lag FROM doushard_mover@'%'; DROP DATABASE ops")),
     );
+  });
+
+  test("goes on and ends when nobody reads its log", async () => {
+    const log = join(cluster.dir, "unread.log");
+    execFileSync("mkfifo", [log]);
+    const reader = openSync(log, constants.O_RDWR | constants.O_NONBLOCK);
+    const fill = () => {
+      for (;;) writeSync(reader, Buffer.alloc(4096));
+    };
+    assert.throws(fill, { code: "EAGAIN" });
+    const mover = Mover.start(cluster, { log });
+    await requestMove(cluster, slot, from, to);
+    await untilMove(cluster, from, slot, ["done"]);
+    assert.equal(await mover.kill("SIGTERM"), 0);
+    closeSync(reader);
+    [from, to] = [to, from];
   });
 
   test("finds a wrong row at the taker and names it; if that does not end, it fails, and the slot stays", async () => {
@@ -585,7 +602,7 @@ describe("a move", () => {
       proxy.once(/move_claim/, action);
       await requestMove(cluster, slot, from, to);
       const mover = Mover.start(cluster, {
-        args: ["--lease-ms=600000", `--topology=${cluster.topology({ [from]: proxy.port })}`],
+        args: ["--lease=10min", `--topology=${cluster.topology({ [from]: proxy.port })}`],
       });
       await untilMove(cluster, from, slot, ["done"]);
       const [{ term }] = await cluster.sql(
@@ -798,7 +815,7 @@ describe("a taker that is restored while others keep what they gave it for a rol
       new RegExp(`slot ${slot}: ${from} has newer rows until .*\n.*slot_adopt\\(${slot}, '${from}'\\) there`),
     );
     await cluster.sql(to, `CALL slot_adopt(${lost}, '${to}')`);
-    const mover = Mover.start(cluster, { args: ["--lease-ms=1000"] }); /* it tells how far it is four times as often */
+    const mover = Mover.start(cluster, { args: ["--lease=1s"] }); /* it tells how far it is four times as often */
     await untilMove(cluster, giver, timed, ["done"]);
     for (const [number, source] of [
       [slot, from],

@@ -145,7 +145,7 @@ test("help explains; wrong usage is reported with status 2, and nothing is done"
       ["move", "--to=shard2", "--", slots],
       /slots are numbers from 0 to 65535/,
     ]),
-    ...["1", "1y", "h", "8d", "-1s", "1.5h"].map((keep) => [
+    ...["1", "1y", "h", "8d", "-1s", "1.5h", "5m"].map((keep) => [
       ["move", "17", "--to=shard2", `--keep=${keep}`],
       /--keep: a time/,
     ]),
@@ -160,6 +160,10 @@ test("help explains; wrong usage is reported with status 2, and nothing is done"
     [["drain", "shard9"], /no such shard/],
     [["watch", "x"], /slots are numbers/],
     [["status", "x"], /usage/],
+    [["mover", "--lock=50"], /--lock: needs a time from 1ms to 1s, such as /],
+    [["mover", "--lease=999ms"], /--lease: needs a time from 1s to 1h, /],
+    [["mover", "--commit=2min"], /--commit: needs a time from 0 to 1min, /],
+    [["mover", "--lag=0"], /--lag: needs a time from 1ms to 1h, /],
     [["frobnicate"], /no such command/],
     [[], /no such command/],
     [["move", "11", "--to=shard2"], /without a terminal to ask at, add --yes/],
@@ -223,7 +227,7 @@ test("--dry-run prints what would be done, and does nothing", async () => {
   const {
     status,
     lines: [plan],
-  } = await json("move", `${FULL[0]},${LAST[0]},400`, "--to=shard2", "--keep=30m", "--rate=5000/s", "--dry-run");
+  } = await json("move", `${FULL[0]},${LAST[0]},400`, "--to=shard2", "--keep=30min", "--rate=5000/s", "--dry-run");
   assert.equal(status, 0);
   assert.deepEqual([plan.to, plan.keep_ms, plan.rows_per_s, plan.is_good], ["shard2", 1800000, 5000, true]);
   assert.deepEqual(
@@ -404,7 +408,7 @@ test("an SQL shell alone starts a move", async () => {
 test("move waits and shows progress, as text and as JSON; rollback brings the slot back; finish ends the move", async () => {
   await mover.stop();
   mover = Mover.start(cluster, { failpoint: "move_write:after:1" });
-  const moving = begin("move", "13", "--to=shard2", "--keep=10m", "--yes", "--json");
+  const moving = begin("move", "13", "--to=shard2", "--keep=10min", "--yes", "--json");
   await mover.stopped();
   const lines = () =>
     moving.out

@@ -5,7 +5,7 @@
  * no errors. */
 
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -101,6 +101,18 @@ test("one CALL on every shard, one table, no options in a directory with a demo 
   const nowhere = await run(["call", "shard_status()"], { cwd: tmpdir() });
   assert.equal(nowhere.status, 2);
   assert.match(nowhere.err, /--password-file is missing/);
+});
+
+test("a password file that others may read is refused", async () => {
+  const file = join(cluster.dir, "read-by-all");
+  copyFileSync(join(cluster.dir, "secrets", "admin_password"), file);
+  chmodSync(file, 0o644);
+  const status = () => call("shard_status()", `--topology=${cluster.files.topology}`, `--password-file=${file}`);
+  const refused = await status();
+  assert.equal(refused.status, 2);
+  assert.match(refused.err, /read-by-all: others may read this secret/);
+  chmodSync(file, 0o600);
+  assert.equal((await status()).status, 0);
 });
 
 test("one shard alone; several result sets; texts that would break a line", async () => {

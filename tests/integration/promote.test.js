@@ -471,11 +471,11 @@ describe("the policy of a mover", () => {
       (await moveOf(cluster, home, shared)).requested_by.startsWith("policy: "),
     );
     await ended(mover, shared);
+    await mover.stop();
     assert.match(
       mover.text,
       new RegExp(`promote_asked .*shard=${home} user=${star.id} slot=${shared} share=\\d+% above=50% move=\\d+`),
     );
-    await mover.stop();
     await everythingWorks("by the policy");
   });
 });

@@ -58,7 +58,7 @@ test("every acknowledged action survives all faults of servers and shards", asyn
   if (NO_DISK) await t.test("a disk that is full", (s) => s.skip(NO_DISK));
   t.diagnostic(`LEDGER_SEED=${seed} LEDGER_SECONDS=${seconds}`);
   const world = await loadWorld(cluster, { seed, chats: POLLERS });
-  const movers = new Movers(cluster, 2, ["--lease-ms=3000", "--per-shard=2"]);
+  const movers = new Movers(cluster, 2, ["--lease=3s", "--per-shard=2"]);
   const random = randomFrom(seed);
   const traffic = new Traffic(cluster, { random, next: anyWay(cluster, busySlots(world), random) });
   const [run, faults] = await Promise.all([

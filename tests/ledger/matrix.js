@@ -20,7 +20,7 @@ import { Steering } from "./steering.js";
 import { until } from "../lib/wait.js";
 
 /** Options of movers that are not killed: they finish what they have begun, however slow that is. */
-export const PATIENT_ARGS = ["--lease-ms=20000", "--per-shard=32", "--threads=2"];
+export const PATIENT_ARGS = ["--lease=20s", "--per-shard=32", "--threads=2"];
 const DOWN_MS = 300;
 
 /** The matrices: the routines that movers call, who is killed, which of them in the same round,

@@ -127,7 +127,7 @@ async function findings({ notes }) {
 const movers = [];
 
 function start(failpoint = "") {
-  const mover = Mover.start(cluster, { failpoint, args: ["--lease-ms=600000", "--threads=1"] });
+  const mover = Mover.start(cluster, { failpoint, args: ["--lease=10min", "--threads=1"] });
   movers.push(mover);
   return mover;
 }

@@ -17,7 +17,7 @@ export const MANY_MOVES_MS = 600000;
 
 /** Options of the tests' movers: a silent mover is soon replaced, and a shard gives and takes many
  * slots at a time. */
-export const MOVER_ARGS = ["--lease-ms=3000", "--per-shard=32", "--threads=4"];
+export const MOVER_ARGS = ["--lease=3s", "--per-shard=32", "--threads=4"];
 
 /* Routines that change nothing. */
 const HARMLESS = ["MOVE_STUCK", "MOVE_LOAD", "SHARD_PROBE"];

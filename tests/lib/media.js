@@ -55,6 +55,26 @@ export const clipWith = (args) => {
   ]);
 };
 
+/** A good clip with a subtitle track that says TEXT. */
+export const clipWithSubtitles = (text) => {
+  const source = onDisk("source.mp4", clip());
+  const words = onDisk("words.srt", Buffer.from(`1\n00:00:00,000 --> 00:00:00,900\n${text}\n`));
+  return ffmpeg("subtitled.mp4", [
+    "-i",
+    source,
+    "-i",
+    words,
+    "-map",
+    "0",
+    "-map",
+    "1",
+    "-c",
+    "copy",
+    "-c:s",
+    "mov_text",
+  ]);
+};
+
 /** A good clip with bytes of its own: BASE and a `free` box of SIZE random bytes. */
 export function uniqueClip(size = 16, base = clip()) {
   const head = Buffer.alloc(8);

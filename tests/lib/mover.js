@@ -17,11 +17,12 @@ const SHARED_SLOTS = 1024;
 let movers = 0;
 
 export class Mover {
-  /** Start one. FAILPOINT (routine:before|after:n, several with commas between): it stops itself there, one after the other. */
-  static start(cluster, { failpoint = "", args = [] } = {}) {
+  /** Start one. FAILPOINT (routine:before|after:n, several with commas between): it stops itself there, one after the other.
+   * LOG: the file of its log, which it writes a moment later. */
+  static start(cluster, { failpoint = "", args = [], log: file } = {}) {
     const mover = new Mover();
     movers += 1;
-    mover.log = join(cluster.dir, `mover${movers}.log`);
+    mover.log = file ?? join(cluster.dir, `mover${movers}.log`);
     const log = openSync(mover.log, "w");
     /* The kernel ends even a stopped one if this process dies. */
     mover.child = spawn(

@@ -3,7 +3,7 @@
 /* Where `make install` puts things, below a DESTDIR: nothing that the handbook's first installation
  * names is missing, no changed file is overwritten, and everything installed is gone after `make
  * uninstall`. A tarball of `make dist` has every file of the repository, and builds, checks and
- * installs the same. */
+ * installs the same. And which build is tortured. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -217,6 +217,10 @@ const work = mkdtempSync(join(tmpdir(), "dist-"));
 after(() => rmSync(work, { recursive: true, force: true }));
 const version = /^VERSION = (.*)$/m.exec(read("Makefile"))[1];
 const unpacked = join(work, `doushard-${version}`);
+
+test("make check-torture takes a build that reports leaks", () => {
+  assert.match(run("make", ["-n", "-C", ROOT, "check-torture"]), /DOUSHARD_BUILD_DIR='[^']*\/build-address-undefined'/);
+});
 
 test("dist: every file of the last commit, and which commit it was", { skip }, () => {
   run("make", ["-s", "-C", ROOT, "dist", `distdir=${work}`]);

@@ -231,6 +231,7 @@ describe("user_login", () => {
       server: "shard1",
       user_id: user.id,
       password_hash: "hash 1",
+      op: user.op.op,
     });
   });
 

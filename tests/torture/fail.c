@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/sendfile.h>
@@ -318,6 +319,8 @@ CALL(ssize_t, sendfile, (int to, int from, off_t *at, size_t len), (to, from, at
      to, -1, EIO)
 CALL(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t len),
      (fd, level, name, value, len), fd, -1, ENOBUFS)
+CALL(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *len),
+     (fd, level, name, value, len), fd, -1, ENOBUFS)
 CALL(int, epoll_create1, (int flags), (flags), -1, -1, EMFILE)
 
 /* Removing from a set needs no resource that could run out. */
@@ -383,6 +386,21 @@ int fcntl(int fd, int command, ...)
         return -1;
     }
     return next(fd, command, argument);
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+    NEXT(ioctl)
+    va_list args;
+
+    va_start(args, request);
+    void *argument = va_arg(args, void *); /* as above */
+    va_end(args);
+    if (fails(SYSTEM, "ioctl", fd)) {
+        errno = EIO;
+        return -1;
+    }
+    return next(fd, request, argument);
 }
 
 int openat(int fd, const char *path, int flags, ...)

@@ -37,6 +37,7 @@
 
 enum fake_call {
     FAKE_REGISTER,
+    FAKE_NAME,
     FAKE_LOGIN,
     FAKE_SECRET,
     FAKE_PASSWORD,
@@ -223,6 +224,21 @@ enum outcome user_login(struct router *router, struct call *call, const char *na
     }
     *user_id = user != NULL ? user->id : *user_id;
     return fake_hash(call, FAKE_LOGIN, user, password_hash);
+}
+
+enum outcome user_made_by(struct router *router, struct call *call, const char *name,
+                          const unsigned char op[OP_BYTES], bool *is_ours)
+{
+    enum outcome outcome;
+    const struct fake_user *user = fake_named(name);
+
+    (void)router;
+    (void)call;
+    if (!fake_begin(FAKE_NAME, &outcome)) {
+        return outcome;
+    }
+    *is_ours = user != NULL && memcmp(user->op, op, OP_BYTES) == 0;
+    return fake_end(FAKE_NAME, user != NULL ? OUTCOME_OK : OUTCOME_NOTFOUND);
 }
 
 enum outcome user_secret(struct router *router, struct call *call, uint64_t user_id,

@@ -46,14 +46,14 @@ static void *visit(void *arg)
 
 static void await_waiting(struct gate *gate, unsigned wanted)
 {
-    unsigned n_waiting = 0;
+    struct gate_state now;
     int64_t give_up_ms = LATER;
 
     do {
         sched_yield();
-        gate_load(gate, NULL, &n_waiting);
-    } while (n_waiting != wanted && clock_mono_ms() < give_up_ms);
-    assert_int_equal(n_waiting, wanted);
+        gate_state(gate, &now);
+    } while (now.n_waiting != wanted && clock_mono_ms() < give_up_ms);
+    assert_int_equal(now.n_waiting, wanted);
 }
 
 static void start(struct visitor *visitor, struct gate *gate, int64_t deadline_ms,
@@ -69,7 +69,7 @@ static void test_gate_is_in_order(void **state)
     struct gate gate;
     struct visitor visitors[5];
     atomic_uint n_entered = 0;
-    unsigned n_inside;
+    struct gate_state now;
 
     (void)state;
     gate_init(&gate, 1, 5);
@@ -86,8 +86,8 @@ static void test_gate_is_in_order(void **state)
         assert_int_equal(visitors[i].status, GATE_ENTERED);
         assert_int_equal(visitors[i].rank, i + 1);
     }
-    gate_load(&gate, &n_inside, NULL);
-    assert_int_equal(n_inside, 0);
+    gate_state(&gate, &now);
+    assert_int_equal(now.n_inside, 0);
     gate_release(&gate);
 }
 
@@ -172,8 +172,7 @@ static void test_gate_crowd(void **state)
     struct gate gate;
     struct crowd crowd = {.gate = &gate};
     pthread_t threads[8];
-    unsigned n_inside;
-    unsigned n_waiting;
+    struct gate_state now;
 
     (void)state;
     gate_init(&gate, 2, 4);
@@ -185,9 +184,9 @@ static void test_gate_crowd(void **state)
     }
     assert_true(atomic_load(&crowd.n_most) <= 2);
     assert_true(atomic_load(&crowd.n_entered) > 0);
-    gate_load(&gate, &n_inside, &n_waiting);
-    assert_int_equal(n_inside, 0);
-    assert_int_equal(n_waiting, 0);
+    gate_state(&gate, &now);
+    assert_int_equal(now.n_inside, 0);
+    assert_int_equal(now.n_waiting, 0);
     gate_release(&gate);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Lingering connections: they are read without holding up others, there is a limit to
- * their number, and none is left open. */
+/* Connections are looked at and read without holding up others; there is a limit to the
+ * number of those that linger, and none is left open. */
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -20,14 +20,15 @@
 
 #define PATIENCE_S 10
 
-/* The reaper's recv(2): while HELD it reports that it was called, and waits for the
- * test. */
+/* The reaper's recv(2) and getsockopt(2): one that is held reports that it was called,
+ * and waits for the test. */
 static struct {
-    atomic_bool held;
+    atomic_bool recv_held;
+    atomic_bool getsockopt_held;
     sem_t called;
     sem_t go_on;
     atomic_bool gave_up; /* the test did not let it go on in time: others were blocked */
-} reading;
+} kernel;
 
 static struct {
     struct config config;
@@ -44,18 +45,31 @@ static bool wait_for(sem_t *sem)
     return sem_clockwait(sem, CLOCK_MONOTONIC, &until) == 0;
 }
 
+static void hold(atomic_bool *held)
+{
+    if (atomic_exchange(held, false)) {
+        (void)sem_post(&kernel.called);
+        if (!wait_for(&kernel.go_on)) {
+            atomic_store(&kernel.gave_up, true);
+        }
+    }
+}
+
 ssize_t __real_recv(int fd, void *data, size_t size, int flags);
 ssize_t __wrap_recv(int fd, void *data, size_t size, int flags);
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 
 ssize_t __wrap_recv(int fd, void *data, size_t size, int flags)
 {
-    if (atomic_exchange(&reading.held, false)) {
-        (void)sem_post(&reading.called);
-        if (!wait_for(&reading.go_on)) {
-            atomic_store(&reading.gave_up, true);
-        }
-    }
+    hold(&kernel.recv_held);
     return __real_recv(fd, data, size, flags);
+}
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    hold(&kernel.getsockopt_held);
+    return __real_getsockopt(fd, level, name, value, len);
 }
 
 static int setup(void **state)
@@ -67,10 +81,11 @@ static int setup(void **state)
     world.config.stall_timeout_ms = 100000;
     world.config.body_timeout_ms = 100000;
     world.app.config = &world.config;
-    atomic_store(&reading.held, false);
-    atomic_store(&reading.gave_up, false);
-    assert_int_equal(sem_init(&reading.called, 0, 0), 0);
-    assert_int_equal(sem_init(&reading.go_on, 0, 0), 0);
+    atomic_store(&kernel.recv_held, false);
+    atomic_store(&kernel.getsockopt_held, false);
+    atomic_store(&kernel.gave_up, false);
+    assert_int_equal(sem_init(&kernel.called, 0, 0), 0);
+    assert_int_equal(sem_init(&kernel.go_on, 0, 0), 0);
     world.reaper = reaper_new(&world.app);
     return world.reaper == NULL;
 }
@@ -79,8 +94,8 @@ static int teardown(void **state)
 {
     (void)state;
     reaper_free(&world.reaper);
-    (void)sem_destroy(&reading.called);
-    (void)sem_destroy(&reading.go_on);
+    (void)sem_destroy(&kernel.called);
+    (void)sem_destroy(&kernel.go_on);
     return 0;
 }
 
@@ -110,25 +125,53 @@ static void linger_and_close(int fd)
     (void)close(fd);
 }
 
-/* While one connection is being read, others begin, end and linger. */
-static void test_others_go_on(void **state)
+/* A call for another connection is held: this one begins, ends and lingers meanwhile. */
+static void comes_and_goes(int fd)
 {
     struct reaper_conn conn;
+
+    reaper_add(world.reaper, &conn, fd);
+    reaper_remove(world.reaper, &conn);
+    linger_and_close(fd);
+    reaper_drain(world.reaper);
+    assert_false(atomic_load(&kernel.gave_up));
+    assert_int_equal(sem_post(&kernel.go_on), 0);
+}
+
+/* While one connection is being read, others go on. */
+static void test_others_go_on(void **state)
+{
     int slow[2];
     int quick[2];
 
     (void)state;
     connect_pair(slow);
     connect_pair(quick);
-    atomic_store(&reading.held, true);
+    atomic_store(&kernel.recv_held, true);
     linger_and_close(slow[0]);
-    assert_true(wait_for(&reading.called));
-    reaper_add(world.reaper, &conn, quick[0]);
-    reaper_remove(world.reaper, &conn);
-    linger_and_close(quick[0]);
-    reaper_drain(world.reaper);
-    assert_false(atomic_load(&reading.gave_up));
-    assert_int_equal(sem_post(&reading.go_on), 0);
+    assert_true(wait_for(&kernel.called));
+    comes_and_goes(quick[0]);
+    (void)close(slow[1]);
+    (void)close(quick[1]);
+}
+
+/* While the kernel is asked about one connection, others go on. */
+static void test_others_go_on_beside_a_look(void **state)
+{
+    struct reaper_conn slow_conn;
+    int slow[2];
+    int quick[2];
+
+    (void)state;
+    connect_pair(slow);
+    connect_pair(quick);
+    reaper_add(world.reaper, &slow_conn, slow[0]);
+    atomic_store(&kernel.getsockopt_held, true);
+    reaper_drain(world.reaper); /* it looks now */
+    assert_true(wait_for(&kernel.called));
+    comes_and_goes(quick[0]);
+    reaper_remove(world.reaper, &slow_conn);
+    (void)close(slow[0]);
     (void)close(slow[1]);
     (void)close(quick[1]);
 }
@@ -192,11 +235,11 @@ static void test_connections_are_closed_at_the_end(void **state)
     (void)state;
     connect_pair(first);
     connect_pair(second);
-    atomic_store(&reading.held, true);
+    atomic_store(&kernel.recv_held, true);
     linger_and_close(first[0]);
-    assert_true(wait_for(&reading.called));
+    assert_true(wait_for(&kernel.called));
     linger_and_close(second[0]);
-    assert_int_equal(sem_post(&reading.go_on), 0);
+    assert_int_equal(sem_post(&kernel.go_on), 0);
     reaper_free(&world.reaper);
     (void)close(first[1]);
     (void)close(second[1]);
@@ -211,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH(test_others_go_on),
+        WITH(test_others_go_on_beside_a_look),
         WITH(test_input_is_read_until_close),
         WITH(test_number_is_limited),
         WITH(test_connections_are_closed_at_the_end),
