@@ -513,25 +513,6 @@ describe("a move", () => {
     await agree();
   });
 
-  for (const action of ["lose-reply", "hang-reply"])
-    test(`is done by the mover that claimed it but did not get the answer (${action}), although no other may for a long time`, async () => {
-      const proxy = await TcpProxy.start({ port: cluster.shard(from).port });
-      proxy.once(/move_claim/, action);
-      await requestMove(cluster, slot, from, to);
-      const mover = Mover.start(cluster, {
-        args: ["--lease-ms=600000", `--topology=${cluster.topology({ [from]: proxy.port })}`],
-      });
-      await untilMove(cluster, from, slot, ["done"]);
-      const [{ term }] = await cluster.sql(
-        from,
-        `SELECT term FROM slot_move WHERE slot = ${slot} ORDER BY move_id DESC LIMIT 1`,
-      );
-      await mover.stop();
-      await proxy.stop();
-      assert.deepEqual([proxy.applied[action], term], [1, 2]);
-      [from, to] = [to, from];
-    });
-
   test("by a mover that slept is refused to it after another one has taken over", async () => {
     const zombie = Mover.start(cluster, { failpoint: "move_write:before:4" });
     await requestMove(cluster, slot, from, to);
@@ -545,6 +526,82 @@ describe("a move", () => {
     assert.deepEqual(await rowsOf(cluster, to, slot), rows);
     await zombie.stop();
     await mover.stop();
+    await agree();
+  });
+});
+
+/* The mover lives on, and does not know whether the shard has done what it asked for. Nobody else may help for a
+ * long time. */
+describe("a CALL without an answer", () => {
+  /* Each is CALLed once before, for a slot that there is not: but for move_claim. */
+  const OF_SLOTS = [
+    ["move_claim", () => from],
+    ["move_ready", () => to],
+    ["move_give", () => from],
+    ["slot_takeover", () => to],
+  ];
+  const ACTIONS = ["lose-reply", "hang-reply", "cut"];
+  const proxies = new Map();
+
+  before(async () => {
+    from = (await owners(cluster)).get(slot);
+    to = cluster.shards.map(({ name }) => name).find((name) => name !== from);
+    for (const { name, port } of cluster.shards) proxies.set(name, await TcpProxy.start({ port }));
+  });
+  after(async () => {
+    for (const proxy of proxies.values()) await proxy.stop();
+  });
+
+  /** Does ACTION once to ROUTINE on SHARD while a mover does what REQUEST, to the shard GIVER, asks for. */
+  async function disturbed(routine, shard, action, giver, request) {
+    const proxy = proxies.get(shard);
+    let left = routine === "move_claim" ? 1 : 2;
+    proxy.applied = {};
+    proxy.rule = (text) => (new RegExp(`\\b${routine}\\b`).test(text) && left > 0 && --left === 0 ? action : undefined);
+    await cluster.sql(giver, request);
+    const ports = Object.fromEntries([...proxies].map(([name, { port }]) => [name, port]));
+    const mover = Mover.start(cluster, { args: ["--lease-ms=600000", `--topology=${cluster.topology(ports)}`] });
+    await until(
+      "the move to be over",
+      async () => (await cluster.sql(giver, "SELECT 1 AS x FROM slot_move WHERE active IS NOT NULL")).length === 0,
+    );
+    await mover.stop();
+    const [{ phase, restarts }] = await cluster.sql(
+      giver,
+      "SELECT phase, restarts FROM slot_move ORDER BY move_id DESC LIMIT 1",
+    );
+    assert.deepEqual([phase, restarts, proxy.applied], ["done", 0, { [action]: 1 }], mover.text);
+  }
+
+  for (const [routine, where] of OF_SLOTS)
+    for (const action of ACTIONS)
+      test(`${routine}, ${action}: the slot has moved once, with all its rows`, async () => {
+        const rows = await restingRows(from);
+        const { epoch } = await fenceOf(from);
+        await disturbed(routine, where(), action, from, `CALL move_request(${slot}, '${to}', 0)`);
+        assert.deepEqual(await rowsOf(cluster, to, slot), rows);
+        const fence = { epoch: epoch + 1, server: to, journal: 0 };
+        assert.deepEqual({ ...(await fenceOf(to)) }, { ...fence, state: "owned", free: 1 });
+        assert.deepEqual({ ...(await fenceOf(from)), free: 0 }, { ...fence, state: "moved", free: 0 });
+        [from, to] = [to, from];
+      });
+
+  test("promote_flip: the user has been promoted once, and demoted once, each time", async () => {
+    const [{ id }] = users;
+    const homes = () => cluster.sql(from, `SELECT own_slot FROM owner_home WHERE owner_id = ${id}`);
+    for (const [there, back] of [ACTIONS.slice(0, 2), ACTIONS.slice(2)]) {
+      await disturbed("promote_flip", from, there, from, `CALL promote_request(${id})`);
+      assert.equal((await homes()).length, 1, there);
+      await actAs(users[1], there);
+      await disturbed("promote_flip", from, back ?? there, from, `CALL demote_request(${id})`);
+      assert.deepEqual(await homes(), [], back);
+    }
+    await actAs(users[1], "in the shared slot");
+  });
+
+  test("leaves nothing behind", async () => {
+    await restingRows(from);
+    await assertAtRest(cluster);
     await agree();
   });
 });
