@@ -158,12 +158,16 @@ physical_put() {
 # ---- what the others say --------------------------------------------------------------
 
 # Adds to $work/given, per slot that NAME gave to the shard, a line "name slot epoch until"; until:
-# ms since the Unix epoch, as long as a move keeps its rows there; 0: none does. At epoch 1 it only
-# heard of an assignment (slot_assign).
+# ms since the Unix epoch, as long as a move keeps its rows there; 0: none does; -1: one that was
+# going back there, until it is ended. At epoch 1 it only heard of an assignment (slot_assign).
 given_ask() {
-	one "$1" "SELECT '$1', f.slot, f.epoch, COALESCE(m.flipped_at + m.keep_ms, 0) FROM slot_fence AS f
-		LEFT JOIN slot_move AS m ON m.active = f.slot AND m.epoch = f.epoch AND m.phase IN ('flipping', 'keeping')
-		WHERE f.state = 'moved' AND f.server = '$shard' AND f.epoch > 1" >>"$work/given" || fail "$1 does not answer"
+	one "$1" "SELECT '$1', f.slot, f.epoch - (f.state <> 'moved'),
+			CASE WHEN m.phase = 'reverting' THEN -1 ELSE COALESCE(m.flipped_at + m.keep_ms, 0) END
+		FROM slot_fence AS f
+		LEFT JOIN slot_move AS m ON m.active = f.slot AND m.taker = '$shard'
+			AND (m.phase IN ('flipping', 'keeping') AND m.epoch = f.epoch OR m.phase = 'reverting' AND m.epoch >= f.epoch)
+		WHERE f.state = 'moved' AND f.server = '$shard' AND f.epoch > 1
+			OR f.state IN ('importing', 'ready') AND m.phase = 'reverting'" >>"$work/given" || fail "$1 does not answer"
 }
 
 # Sets heard (the last counter of the shard that they remember), clock, and writes lines
@@ -304,6 +308,8 @@ lost_say() {
 	[[ -z $giver ]] || claim_tell "$giver" "$slot" "$epoch"
 	if ((until > 0)); then
 		note "  $giver keeps its rows at least until $(moment "$until"): CALL slot_adopt($slot, '$giver') there"
+	elif ((until < 0)); then
+		note "  $giver keeps its rows until the move there is cancelled: CALL slot_adopt($slot, '$giver') there"
 	elif [[ -n $giver ]]; then
 		note "  if $giver still has its rows (CALL slot_stats() there), CALL slot_adopt($slot, '$giver') there"
 	fi
@@ -345,17 +351,21 @@ settle() {
 	((all_past == 0)) || ok "own slots: $all_past have ended, their users are in the slots of their ids"
 }
 
-# Slots that this shard has, and that another one still keeps for a rollback: until the shard was
-# lost, what was written here went back there.
+# Slots that this shard has, and that another one still keeps for a rollback, or was getting back by
+# one: until the shard was lost, what was written here went back there.
 newer_say() {
 	local name slot epoch until here
 	while IFS=$'\t' read -r -u 3 name slot epoch until; do
-		((until > 0)) || continue
+		((until != 0)) || continue
 		here=$(one "$shard" "SELECT f.epoch FROM slot_fence AS f
 			WHERE f.slot = $slot AND f.state = 'owned' AND f.epoch > $epoch") || fail "$shard does not answer"
 		[[ -n $here ]] || continue
 		claim_tell "$name" "$slot" "$here"
-		note "slot $slot: $name has newer rows until $(moment "$until") (longer: CALL move_wish($slot, 'pause') there)"
+		if ((until > 0)); then
+			note "slot $slot: $name has newer rows until $(moment "$until") (longer: CALL move_wish($slot, 'pause') there)"
+		else
+			note "slot $slot: $name has newer rows until the move there is cancelled (CALL move_wish($slot, 'cancel') there)"
+		fi
 		note "  to go on with them: CALL slot_adopt($slot, '$name') there, then run this again with --in-place"
 	done 3<"$work/given"
 }

@@ -347,16 +347,22 @@ static void explain_raised(struct move_run *run, const struct look *taker)
 {
     (void)snprintf(run->error, sizeof run->error,
                    "%s was restored, or the slot settled there (epoch %llu): to go back "
-                   "to what %s keeps of before, CALL slot_adopt(%u, '%s') there",
+                   "to what %s keeps of before, CALL slot_adopt(%u, '%s') there%s",
                    run->taker->name, (unsigned long long)taker->epoch, run->giver->name,
-                   run->move->slot, run->giver->name);
+                   run->move->slot, run->giver->name,
+                   run->move->phase == PHASE_REVERTING ? "; else cancel the move" : "");
+}
+
+static bool is_served(const struct look *look)
+{
+    return look_is(look, "owned") || look_is(look, "migrating");
 }
 
 /* One look at it then: what the giver has stays as it is, for the operator to choose,
  * until the time is over; and as long as the taker lacks the rows. */
 static bool is_chosen(const struct move_run *run, const struct look *taker)
 {
-    return (look_is(taker, "owned") || look_is(taker, "migrating")) &&
+    return is_served(taker) &&
            (run->move->wish == WISH_FINISH || is_kept_enough(run->move));
 }
 
@@ -410,8 +416,14 @@ static enum move_status go_back(struct move_run *run, const struct look *giver,
  * it was to arrive again, forgets it at the epoch that it stayed with (move_stay). */
 static enum move_status forget_way_back(struct move_run *run)
 {
-    enum move_status status = run_sweep(run, run->taker);
+    /* Noted before the first row is removed: a taker that lost its data afterwards must
+     * not be told that the giver still has all of it. */
+    enum move_status status =
+        run->move->phase == PHASE_PURGING ? MOVE_OK : run_beat(run, PHASE_PURGING);
 
+    if (status == MOVE_OK) {
+        status = run_sweep(run, run->taker);
+    }
     run->is_journaled = false;
     if (status == MOVE_OK) {
         status = run_forget(run, run->giver, run->taker, run->move->epoch + 1);
@@ -419,15 +431,32 @@ static enum move_status forget_way_back(struct move_run *run)
     return status == MOVE_OK ? run_beat(run, PHASE_DONE) : status;
 }
 
-/* It cannot go back, or is not to any more: it stays with the taker, for certain. */
+/* Note that the slot stays with the taker, as long as its fence is this mover's: one that
+ * was restored since has less than what that was decided on. */
+static enum move_status note_stay(struct move_run *run)
+{
+    struct look taker;
+    enum move_status status = run_look(run, run->taker, &taker);
+
+    if (status == MOVE_OK && strcmp(taker.token, run->move->token) != 0) {
+        status = MOVE_LOST; /* whoever goes on finds out */
+    }
+    return status == MOVE_OK ? run_beat(run, PHASE_PURGING) : status;
+}
+
+/* It cannot go back, or is not to any more: it stays with the taker, for certain. That
+ * is noted before the taker hears of it: its higher epoch does not say who raised it. */
 static enum move_status stay(struct move_run *run)
 {
-    enum move_status status = run_call_locking(
-        run, (struct link_call){.link = run->taker,
-                                .proc = PROC_MOVE_STAY,
-                                .args = {run_slot(run), dbarg_number(run->move->epoch),
-                                         run_token(run)}});
+    const struct link_call call = {
+        .link = run->taker,
+        .proc = PROC_MOVE_STAY,
+        .args = {run_slot(run), dbarg_number(run->move->epoch), run_token(run)}};
+    enum move_status status = note_stay(run);
 
+    if (status == MOVE_OK) {
+        status = run_call_locking(run, call);
+    }
     return status == MOVE_OK ? forget_way_back(run) : status;
 }
 
@@ -444,14 +473,15 @@ static void note_flip(struct move_run *run)
     }
 }
 
-/* slot_move hears that the move is kept: at once, then as often as the claim needs. */
-static enum move_status tell_kept(struct move_run *run)
+/* slot_move hears that the move waits in PHASE: at once, then as often as the claim
+ * needs. */
+static enum move_status tell_waiting(struct move_run *run, enum move_phase phase)
 {
-    if (run->move->phase == PHASE_KEEPING &&
+    if (run->move->phase == phase &&
         clock_mono_ms() - run->move->told_ms <= run->limits->lease_ms / 4) {
         return MOVE_OK;
     }
-    enum move_status status = run_beat(run, PHASE_KEEPING);
+    enum move_status status = run_beat(run, phase);
     run->pause_us = 0;
     return status;
 }
@@ -465,7 +495,7 @@ static enum move_status look_after(struct move_run *run, const struct look *take
     if (has_raised) {
         explain_raised(run, taker);
     }
-    enum move_status status = tell_kept(run);
+    enum move_status status = tell_waiting(run, PHASE_KEEPING);
     if (status == MOVE_OK && has_raised) {
         *is_over = is_chosen(run, taker);
     } else if (status == MOVE_OK) {
@@ -502,6 +532,20 @@ static enum move_status after_flip(struct move_run *run, const struct look *give
     return status == MOVE_REFUSED && is_to_stay(run) ? stay(run) : status;
 }
 
+/* The same on the way back, when the taker may also have got the very epoch that the slot
+ * is to have at the giver. */
+static bool is_raised_back(const struct move_run *run, const struct look *taker)
+{
+    return is_raised(run, taker) ||
+           (is_served(taker) && taker->epoch == run->move->epoch);
+}
+
+/* Was it decided that the slot stays with the taker, by an attempt before or by wish? */
+static bool has_stayed(const struct move_run *run)
+{
+    return run->move->phase == PHASE_PURGING || is_to_stay(run);
+}
+
 /* It is on its way back, or has come back. */
 static enum move_status revert(struct move_run *run, const struct look *giver,
                                const struct look *taker)
@@ -510,22 +554,19 @@ static enum move_status revert(struct move_run *run, const struct look *giver,
 
     run->from = run->taker;
     run->to = run->giver;
-    if (taker->epoch > run->move->epoch) {
-        return forget_way_back(run);
-    }
     if (look_is(taker, "moved") && taker->epoch == run->move->epoch) {
         status = settle(run, taker, giver);
         return status == MOVE_OK ? run_finish(run, PHASE_UNDONE) : status;
     }
-    status = adopt(run, run->taker, taker, taker->epoch);
-    if (status == MOVE_OK && look_is(taker, "owned") &&
-        taker->epoch == run->move->epoch) {
-        (void)snprintf(run->error, sizeof run->error,
-                       "%s: the slot was settled meanwhile, and stays there",
-                       run->taker->name);
-        return stay(run);
+    if (is_raised_back(run, taker) && !(has_stayed(run) && is_served(taker))) {
+        explain_raised(run, taker);
+        return tell_waiting(run, run->move->phase);
     }
-    if (status == MOVE_OK && run->move->wish != WISH_CANCEL) {
+    if (taker->epoch > run->move->epoch) {
+        return forget_way_back(run);
+    }
+    status = adopt(run, run->taker, taker, taker->epoch);
+    if (status == MOVE_OK && !has_stayed(run)) {
         status = go_back(run, giver, taker);
         if (status != MOVE_REFUSED) {
             return status == MOVE_OK ? MOVE_AGAIN : status;
@@ -540,6 +581,14 @@ static bool has_come_back(const struct move_run *run, const struct look *taker)
 {
     return run->move->phase == PHASE_PURGING && look_is(taker, "moved") &&
            taker->epoch == run->move->epoch;
+}
+
+/* Are they those that the giver kept for a way back which nobody needs any more? */
+static bool is_to_forget(const struct move_run *run, const struct look *giver)
+{
+    return run->move->phase == PHASE_PURGING &&
+           (look_is(giver, "importing") || look_is(giver, "ready") ||
+            (look_is(giver, "moved") && giver->epoch < run->move->epoch));
 }
 
 /* Has the slot come back to the giver by a move that the taker made since? Then that one
@@ -579,7 +628,8 @@ static enum move_status step(struct move_run *run)
     if (is_history(run, &giver, &taker)) {
         return run_beat(run, PHASE_DONE);
     }
-    if (move->phase == PHASE_REVERTING || has_come_back(run, &taker)) {
+    if (move->phase == PHASE_REVERTING || has_come_back(run, &taker) ||
+        is_to_forget(run, &giver)) {
         return revert(run, &giver, &taker);
     }
     if (move->epoch > 0 && look_is(&giver, "moved") && giver.epoch == move->epoch) {

@@ -18,7 +18,7 @@
 -- has heard of it. Routers adopt that with their next look, within 5 s, and tell all other
 -- shards, which stop for good. Nothing is ever taken back: who chose the wrong shard settles
 -- again, on the other one. The rows that the others keep are neither merged nor removed. A
--- move of the slot that is under way is given up.
+-- move of the slot that is under way is given up; one that is past its flip waits for move_wish.
 --
 -- Answer  : slot, epoch, server
 -- Touches : SELECT shard_self; SELECT slot_move (by slot); SELECT, UPDATE slot_fence (by

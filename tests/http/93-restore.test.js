@@ -5,8 +5,8 @@
  * back by hand is detected. */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { appendFileSync, cpSync, readFileSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { appendFileSync, cpSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { CODE } from "../lib/api.js";
@@ -160,6 +160,14 @@ async function agree() {
   assert.deepEqual(await chatProblems(), []);
 }
 
+/* Of COMMENTS those are there of which IS_LIVE says so. */
+async function assertLive(comments, isLive) {
+  const rows = await cluster.sqlAll("SELECT comment_id AS id FROM comment WHERE state = 'live'");
+  const live = new Set(rows.map(({ id }) => id));
+  for (const comment of comments)
+    assert.equal(live.has(comment.id), isLive(comment), `comment ${comment.id} on ${comment.on}`);
+}
+
 test("restored from a backup under load: it is refused, nothing is undone, it is compared and admitted, and both halves agree", async () => {
   const dir = join(cluster.dir, "backups");
   await round(0);
@@ -292,10 +300,7 @@ test("restored from a backup under load: it is refused, nothing is undone, it is
   assert.deepEqual(versionsBackwards(wanted.versions, await versions()), []);
   await round(3);
   await agree();
-  const live = new Set(
-    (await cluster.sqlAll("SELECT comment_id AS id FROM comment WHERE state = 'live'")).map(({ id }) => id),
-  );
-  for (const { on, id } of comments) assert.equal(live.has(id), on === "shard1", `comment ${id} on ${on}`);
+  await assertLive(comments, ({ on }) => on === "shard1");
   assert.equal((await api.login(lost.name, lost.password)).status_code !== CODE.OK, true);
 });
 
@@ -377,6 +382,69 @@ test("old data put back by hand is detected, refused, repaired in place and admi
   await round(5);
   await agree();
 });
+
+const NO_BACKUP = spawnSync("mariadb-backup", ["--version"]).error
+  ? "mariadb-backup is missing (Debian package mariadb-backup)"
+  : false;
+
+test(
+  "a physical backup, taken while the shard serves, is put into an empty data directory and repaired in place",
+  {
+    skip: NO_BACKUP,
+  },
+  async () => {
+    const data = join(cluster.dir, "shard2", "data");
+    const kept = await round(6);
+    let going = true;
+    const load = (async () => {
+      for (let i = 0; going; i++)
+        await good(api.say(users.shard1[2].token, users.shard2[2].id, `meanwhile ${i}`), "say");
+    })();
+    const taken = await script("backup-shard.sh", `--to=${join(cluster.dir, "physical")}`, "--physical");
+    going = false;
+    await load;
+    assert.equal(taken.status, 0, taken.out);
+    const backup = taken.out.trim();
+    const lost = await round(7);
+    await agree();
+    const wanted = await versions();
+    const now = await owners(cluster); /* some have moved */
+    const n = [...now.values()].filter((shard) => shard === "shard2").length;
+    await cluster.sql("shard2", "UPDATE shard_beat SET beat_at = 0");
+    await heardOf(Number(/^at=(\d+)$/m.exec(readFileSync(join(backup, "manifest"), "utf8"))[1]));
+
+    await cluster.demo("kill", "shard2");
+    for (const [args, wantedStatus, said] of [
+      [[], 2, /needs --datadir=DIR/],
+      [[`--datadir=${data}`], 1, /is no empty directory/],
+    ]) {
+      const { status, out } = await restore(`--from=${backup}`, ...args);
+      assert.equal(status, wantedStatus, out);
+      assert.match(out, said);
+    }
+    rmSync(data, { recursive: true });
+    mkdirSync(data);
+    if (process.geteuid() === 0) await own(data);
+    const filled = await restore(`--from=${backup}`, `--datadir=${data}`);
+    assert.equal(filled.status, 0, filled.out);
+    assert.match(filled.out, /start the server, then run this with --in-place/);
+    await cluster.demo("start", "shard2");
+    cluster.readEndpoints();
+    const settled = await restore("--in-place");
+    assert.equal(settled.status, 0, settled.out);
+    assert.match(settled.out, new RegExp(`slots: ${n} kept at new epochs, \\d+ gone to others, 0 without rows`));
+    const mended = await verify("--yes");
+    assert.equal(mended.status, 0, mended.out + mended.err);
+    assert.equal(await refusedAt(), 0);
+    await ready();
+    await agree();
+    assert.deepEqual(versionsBackwards(wanted, await versions()), []);
+    await assertLive(kept, () => true);
+    await assertLive(lost, ({ video }) => now.get(slotOfId(video)) === "shard1");
+    await round(8);
+    await agree();
+  },
+);
 
 /* If the databases were started as root, they own the files. */
 function own(data) {

@@ -85,12 +85,12 @@ async function agree() {
   assert.equal(status, 0, text);
 }
 
-const fenceOf = async (shard) =>
+const fenceOf = async (shard, number = slot) =>
   (
     await cluster.sql(
       shard,
       `SELECT state, epoch, server, journal, token IS NULL AS free
-  FROM slot_fence WHERE slot = ${slot}`,
+  FROM slot_fence WHERE slot = ${number}`,
     )
   )[0];
 
@@ -250,7 +250,7 @@ describe("a move", () => {
     await agree();
   });
 
-  test("whose mover died before the giver had removed the way back is finished, even if the slot has moved on since", async () => {
+  test("whose mover died before the giver had removed the way back is finished, even if the slot has moved on and back since", async () => {
     const further = cluster.shards.map(({ name }) => name).find((name) => name !== from && name !== to);
     const victim = Mover.start(cluster, { failpoint: "move_open:before:2,move_forget:before:1" });
     await requestMove(cluster, slot, from, to, 600000);
@@ -267,10 +267,10 @@ describe("a move", () => {
     assert.equal((await fenceOf(from)).state, "importing");
     const mover = Mover.start(cluster);
     await moved(mover, to, further, 0, ["done"]);
+    await moved(mover, further, to, 0, ["done"]);
     await expireClaims(cluster, [victim]);
     await untilMove(cluster, from, slot, ["done"]);
     assert.equal((await fenceOf(from)).state, "moved");
-    await moved(mover, further, to, 0, ["done"]);
     await mover.stop();
     await assertAtRest(cluster);
     [from, to] = [to, from];
@@ -596,25 +596,6 @@ describe("a move", () => {
     await agree();
   });
 
-  for (const action of ["lose-reply", "hang-reply"])
-    test(`is done by the mover that claimed it but did not get the answer (${action}), although no other may for a long time`, async () => {
-      const proxy = await TcpProxy.start({ port: cluster.shard(from).port });
-      proxy.once(/move_claim/, action);
-      await requestMove(cluster, slot, from, to);
-      const mover = Mover.start(cluster, {
-        args: ["--lease=10min", `--topology=${cluster.topology({ [from]: proxy.port })}`],
-      });
-      await untilMove(cluster, from, slot, ["done"]);
-      const [{ term }] = await cluster.sql(
-        from,
-        `SELECT term FROM slot_move WHERE slot = ${slot} ORDER BY move_id DESC LIMIT 1`,
-      );
-      await mover.stop();
-      await proxy.stop();
-      assert.deepEqual([proxy.applied[action], term], [1, 2]);
-      [from, to] = [to, from];
-    });
-
   test("by a mover that slept is refused to it after another one has taken over", async () => {
     const zombie = Mover.start(cluster, { failpoint: "move_write:before:4" });
     await requestMove(cluster, slot, from, to);
@@ -628,6 +609,82 @@ describe("a move", () => {
     assert.deepEqual(await rowsOf(cluster, to, slot), rows);
     await zombie.stop();
     await mover.stop();
+    await agree();
+  });
+});
+
+/* The mover lives on, and does not know whether the shard has done what it asked for. Nobody else may help for a
+ * long time. */
+describe("a CALL without an answer", () => {
+  /* Each is CALLed once before, for a slot that there is not: but for move_claim. */
+  const OF_SLOTS = [
+    ["move_claim", () => from],
+    ["move_ready", () => to],
+    ["move_give", () => from],
+    ["slot_takeover", () => to],
+  ];
+  const ACTIONS = ["lose-reply", "hang-reply", "cut"];
+  const proxies = new Map();
+
+  before(async () => {
+    from = (await owners(cluster)).get(slot);
+    to = cluster.shards.map(({ name }) => name).find((name) => name !== from);
+    for (const { name, port } of cluster.shards) proxies.set(name, await TcpProxy.start({ port }));
+  });
+  after(async () => {
+    for (const proxy of proxies.values()) await proxy.stop();
+  });
+
+  /** Does ACTION once to ROUTINE on SHARD while a mover does what REQUEST, to the shard GIVER, asks for. */
+  async function disturbed(routine, shard, action, giver, request) {
+    const proxy = proxies.get(shard);
+    let left = routine === "move_claim" ? 1 : 2;
+    proxy.applied = {};
+    proxy.rule = (text) => (new RegExp(`\\b${routine}\\b`).test(text) && left > 0 && --left === 0 ? action : undefined);
+    await cluster.sql(giver, request);
+    const ports = Object.fromEntries([...proxies].map(([name, { port }]) => [name, port]));
+    const mover = Mover.start(cluster, { args: ["--lease=10min", `--topology=${cluster.topology(ports)}`] });
+    await until(
+      "the move to be over",
+      async () => (await cluster.sql(giver, "SELECT 1 AS x FROM slot_move WHERE active IS NOT NULL")).length === 0,
+    );
+    await mover.stop();
+    const [{ phase, restarts }] = await cluster.sql(
+      giver,
+      "SELECT phase, restarts FROM slot_move ORDER BY move_id DESC LIMIT 1",
+    );
+    assert.deepEqual([phase, restarts, proxy.applied], ["done", 0, { [action]: 1 }], mover.text);
+  }
+
+  for (const [routine, where] of OF_SLOTS)
+    for (const action of ACTIONS)
+      test(`${routine}, ${action}: the slot has moved once, with all its rows`, async () => {
+        const rows = await restingRows(from);
+        const { epoch } = await fenceOf(from);
+        await disturbed(routine, where(), action, from, `CALL move_request(${slot}, '${to}', 0)`);
+        assert.deepEqual(await rowsOf(cluster, to, slot), rows);
+        const fence = { epoch: epoch + 1, server: to, journal: 0 };
+        assert.deepEqual({ ...(await fenceOf(to)) }, { ...fence, state: "owned", free: 1 });
+        assert.deepEqual({ ...(await fenceOf(from)), free: 0 }, { ...fence, state: "moved", free: 0 });
+        [from, to] = [to, from];
+      });
+
+  test("promote_flip: the user has been promoted once, and demoted once, each time", async () => {
+    const [{ id }] = users;
+    const homes = () => cluster.sql(from, `SELECT own_slot FROM owner_home WHERE owner_id = ${id}`);
+    for (const [there, back] of [ACTIONS.slice(0, 2), ACTIONS.slice(2)]) {
+      await disturbed("promote_flip", from, there, from, `CALL promote_request(${id})`);
+      assert.equal((await homes()).length, 1, there);
+      await actAs(users[1], there);
+      await disturbed("promote_flip", from, back ?? there, from, `CALL demote_request(${id})`);
+      assert.deepEqual(await homes(), [], back);
+    }
+    await actAs(users[1], "in the shared slot");
+  });
+
+  test("leaves nothing behind", async () => {
+    await restingRows(from);
+    await assertAtRest(cluster);
     await agree();
   });
 });
@@ -743,7 +800,9 @@ describe("a taker that is restored while others keep what they gave it for a rol
   let giver; /* the last of the others: the script asks another one first */
   let lost; /* came after the data of the taker */
   let timed; /* the time of its move is over */
-  let rows; /* of the slot, on the shard that gave it */
+  let back; /* was going back to */
+  let home; /* when the taker was lost */
+  let rows; /* of the slot, on the shard that gave it, and of the one that was going back */
   let out; /* of the script */
 
   /** Restores the taker where it is; resolves to what the script says. */
@@ -761,7 +820,10 @@ describe("a taker that is restored while others keep what they gave it for a rol
       );
     });
   /* slot_adopt raises the mint. */
-  const keptRows = async () => (await rowsOf(cluster, from, slot)).filter((text) => !text.includes("`slot_seq`"));
+  const keptRows = async () =>
+    (await Promise.all([rowsOf(cluster, from, slot), rowsOf(cluster, home, back)])).map((texts) =>
+      texts.filter((text) => !text.includes("`slot_seq`")),
+    );
   const ready = () =>
     until("all shards", async () => (await fetch(`${cluster.server.adminUrl}/readyz`)).status === 200);
 
@@ -769,12 +831,16 @@ describe("a taker that is restored while others keep what they gave it for a rol
     from = (await owners(cluster)).get(slot);
     to = cluster.shards.map(({ name }) => name).find((name) => name !== from);
     giver = cluster.shards.map(({ name }) => name).findLast((name) => name !== to);
-    [lost, timed] = [...(await owners(cluster))]
-      .filter(([number, shard]) => shard === giver && number !== slot)
+    const owner = await owners(cluster);
+    back = users.map(({ id }) => slotOfId(id)).find((number) => number !== slot && owner.get(number) !== to);
+    home = owner.get(back);
+    [lost, timed] = [...owner]
+      .filter(([number, shard]) => shard === giver && number !== slot && number !== back)
       .map(([number]) => number);
     const mover = Mover.start(cluster);
     for (const [number, source] of [
       [slot, from],
+      [back, home],
       [lost, giver],
       [timed, giver],
     ]) {
@@ -785,16 +851,21 @@ describe("a taker that is restored while others keep what they gave it for a rol
     await restingRows(to);
     await until(
       "the journal to be read",
-      async () => (await cluster.sql(to, `SELECT id FROM slot_log WHERE slot = ${slot}`)).length === 0,
+      async () => (await cluster.sql(to, `SELECT id FROM slot_log WHERE slot IN (${slot}, ${back})`)).length === 0,
     );
     await mover.stop();
+    const victim = Mover.start(cluster, { failpoint: "move_clean:before:1" });
+    await cluster.sql(home, `CALL move_wish(${back}, 'rollback')`);
+    await victim.stopped();
+    await victim.kill();
+    await expireClaims(cluster, [victim]);
     rows = await keptRows();
     await cluster.sql(giver, `UPDATE slot_move SET keep_ms = 1 WHERE active = ${timed}`);
     await cluster.sql(
       to,
       `DELETE FROM slot_fence WHERE slot = ${lost}; DELETE FROM slot_known WHERE slot = ${lost};
       DELETE FROM slot_import WHERE slot = ${lost}; CALL _slot_changed();
-      UPDATE user SET signature = 'old' WHERE slot = ${slot}`,
+      UPDATE user SET signature = 'old' WHERE slot IN (${slot}, ${back})`,
     );
     out = await restore();
   });
@@ -814,36 +885,59 @@ describe("a taker that is restored while others keep what they gave it for a rol
       out,
       new RegExp(`slot ${slot}: ${from} has newer rows until .*\n.*slot_adopt\\(${slot}, '${from}'\\) there`),
     );
+    assert.match(
+      out,
+      new RegExp(
+        `slot ${back}: ${home} has newer rows until the move there is cancelled .*\n.*slot_adopt\\(${back}, '${home}'\\) there`,
+      ),
+    );
     await cluster.sql(to, `CALL slot_adopt(${lost}, '${to}')`);
     const mover = Mover.start(cluster, { args: ["--lease=1s"] }); /* it tells how far it is four times as often */
     await untilMove(cluster, giver, timed, ["done"]);
     for (const [number, source] of [
       [slot, from],
       [lost, giver],
+      [back, home],
     ])
       await until("the mover to say why it waits", async () =>
         /was restored, or the slot settled/.test((await moveOf(cluster, source, number)).last_error),
       );
     await told(from, 2);
     assert.deepEqual(
-      [(await moveOf(cluster, from, slot)).phase, (await moveOf(cluster, giver, lost)).phase],
-      ["keeping", "keeping"],
+      [
+        (await moveOf(cluster, from, slot)).phase,
+        (await moveOf(cluster, giver, lost)).phase,
+        (await moveOf(cluster, home, back)).phase,
+      ],
+      ["keeping", "keeping", "reverting"],
     );
     assert.deepEqual(await keptRows(), rows);
 
     await cluster.sql(giver, `CALL move_wish(${lost}, 'finish')`);
     await untilMove(cluster, giver, lost, ["done"]);
-    const { epoch } = await fenceOf(to);
-    await cluster.sql(from, `CALL slot_adopt(${slot}, '${from}')`);
-    await untilMove(cluster, from, slot, ["done"]);
+    for (const [number, source] of [
+      [slot, from],
+      [back, home],
+    ]) {
+      const { epoch } = await fenceOf(to, number);
+      await cluster.sql(source, `CALL slot_adopt(${number}, '${source}')`);
+      await untilMove(cluster, source, number, ["done"]);
+      const now = await fenceOf(source, number);
+      assert.ok(now.state === "owned" && now.epoch > epoch, JSON.stringify([now, epoch]));
+    }
     assert.deepEqual(await keptRows(), rows);
-    const now = await fenceOf(from);
-    assert.ok(now.state === "owned" && now.epoch > epoch, JSON.stringify([now, epoch]));
 
-    assert.match(await restore(), new RegExp(`slot ${slot} has since moved to ${from}`));
+    const said = await restore();
+    for (const [number, source] of [
+      [slot, from],
+      [back, home],
+    ])
+      assert.match(said, new RegExp(`slot ${number} has since moved to ${source}`));
     await cluster.sql(to, `CALL shard_admit('${to}')`);
     await ready();
     await moved(mover, from, to, 0, ["done"]);
+    await requestMove(cluster, back, home, to);
+    await untilMove(cluster, home, back, ["done"]);
     await mover.stop();
     await assertAtRest(cluster);
     [from, to] = [to, from];
@@ -853,15 +947,24 @@ describe("a taker that is restored while others keep what they gave it for a rol
 });
 
 describe("a move on its way back", () => {
-  test("ends at the taker if the slot was settled there at the very epoch that it was to have", async () => {
-    const mover = Mover.start(cluster, { failpoint: "move_open:before:2" }); /* there, and back */
-    await requestMove(cluster, slot, from, to, 600000);
-    await untilMove(cluster, from, slot, ["keeping"]);
+  test("waits if the slot was settled at the taker, at the very epoch that it was to have, and ends there when cancelled", async () => {
+    const there = Mover.start(cluster);
+    await moved(there, from, to, 600000, ["keeping"]);
+    await there.stop();
+    const mover = Mover.start(cluster, { failpoint: "move_open:before:1", args: ["--lease=1s"] });
     await cluster.sql(from, `CALL move_wish(${slot}, 'rollback')`);
     await mover.stopped();
+    const rows = await rowsOf(cluster, from, slot);
     await cluster.sql(to, `CALL slot_settle(${slot}, '${to}')`);
     assert.equal((await fenceOf(to)).epoch, (await moveOf(cluster, from, slot)).epoch);
     mover.go();
+    await until("the mover to say why it waits", async () =>
+      /the slot settled there .*; else cancel the move$/.test((await moveOf(cluster, from, slot)).last_error),
+    );
+    await told(from, 2);
+    assert.equal((await moveOf(cluster, from, slot)).phase, "reverting");
+    assert.deepEqual(await rowsOf(cluster, from, slot), rows);
+    await cluster.sql(from, `CALL move_wish(${slot}, 'cancel')`);
     await untilMove(cluster, from, slot, ["done"]);
     await mover.stop();
     await assertAtRest(cluster);

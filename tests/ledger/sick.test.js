@@ -7,9 +7,11 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { CODE } from "../lib/api.js";
+import { slotOfId } from "../lib/checks.js";
 import { Cluster } from "../lib/cluster.js";
 import { SmallDisk, noSmallDisk } from "../lib/disk.js";
 import { nameOn } from "../lib/load.js";
+import { Mover, moveOf, requestMove, untilMove } from "../lib/mover.js";
 import { owners } from "../lib/rows.js";
 import { until } from "../lib/wait.js";
 import { clearWorld, judge, loadWorld, runClients, settle } from "./lib.js";
@@ -147,6 +149,51 @@ test("a shard whose disk is full without warning", { skip: SKIP }, async (t) => 
     },
   });
 });
+
+test(
+  "a move to a shard whose disk is full waits, says why, and goes on when there is room",
+  { skip: SKIP },
+  async () => {
+    disk ??= await SmallDisk.under(cluster, VICTIM, ROOM);
+    const user = await api.register(nameOn("shard1", owner));
+    const slot = slotOfId(user.id);
+    const [{ size }] = await cluster.sql(
+      VICTIM,
+      "SELECT SUM(data_free) AS size FROM information_schema.tables WHERE table_name = 'message'",
+    );
+    /* More than there is room for in the table without growing its file. */
+    const rows = Math.ceil((Number(size) + 4 * MIB) / 1000);
+    await cluster.sql(
+      "shard1",
+      `INSERT INTO message (slot, user_id, peer_id, at, message_id, sent, seq, text, op)
+      SELECT ${slot}, ${user.id}, 1, seq, seq, 0, seq, REPEAT('x', 1000), UNHEX(LPAD(HEX(seq), 32, '0'))
+        FROM seq_1_to_${rows}`,
+    );
+    const planted = async (shard) =>
+      (await cluster.sql(shard, `SELECT COUNT(*) AS n, SUM(seq) AS sum FROM message WHERE slot = ${slot}`))[0];
+    const mover = Mover.start(cluster);
+    disk.fill();
+    try {
+      await requestMove(cluster, slot, "shard1", VICTIM);
+      await until("the mover to say why it waits", async () => {
+        disk.fill();
+        const { last_error: error } = await moveOf(cluster, "shard1", slot);
+        return /^shard2: .*(is full|No space left)/.test(error);
+      });
+      assert.equal((await owners(cluster)).get(slot), "shard1");
+      assert.equal((await api.login(user.name, user.password)).status_code, CODE.OK, "it is served");
+    } finally {
+      await disk.empty();
+    }
+    const { restarts } = await untilMove(cluster, "shard1", slot, ["done"]);
+    assert.equal(restarts, 0, "it went on where it was");
+    await mover.stop();
+    owner.set(slot, (await owners(cluster)).get(slot));
+    assert.equal(owner.get(slot), VICTIM);
+    assert.deepEqual({ ...(await planted(VICTIM)) }, { n: rows, sum: (rows * (rows + 1)) / 2 });
+    await cluster.sql(VICTIM, `DELETE FROM message WHERE slot = ${slot}`);
+  },
+);
 
 test("a shard whose durability is switched off while in use is refused after the next check, and used again when it is back on", async () => {
   const user = await api.register(nameOn(VICTIM, owner));
