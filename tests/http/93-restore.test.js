@@ -416,7 +416,7 @@ test(
     await cluster.demo("kill", "shard2");
     for (const [args, wantedStatus, said] of [
       [[], 2, /needs --datadir=DIR/],
-      [[`--datadir=${data}`], 1, /is no empty directory/],
+      [[`--datadir=${data}`], 1, /is not an empty directory/],
     ]) {
       const { status, out } = await restore(`--from=${backup}`, ...args);
       assert.equal(status, wantedStatus, out);
