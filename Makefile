@@ -204,7 +204,7 @@ $(site)/files.o: $(site)/files.c $(BUILD)/flags server/api/site.h
 	$(Q)$(compile) -c -o $@ $<
 
 web:
-	cd server/web && npm ci --no-audit --no-fund --ignore-scripts && npm run build
+	cd server/web && npm ci --engine-strict --no-audit --no-fund --ignore-scripts && npm run build
 
 # Only this object knows the version, the commit and the directory.
 $(BUILD)/server/base/version.o: extra_cppflags = $(version_flags)

@@ -487,9 +487,10 @@ static void print_end(const struct planner *run)
         printf("What is left to win costs more than it gives (--floor).\n");
     }
     if (plan->n_undrained > 0) {
-        printf("%zu slots stay on shards that are to be drained: they are moving, or "
-               "nobody has room.\n",
-               plan->n_undrained);
+        printf(
+            "%zu slots stay on shards that are to be drained: they are moving, can still "
+            "be rolled back (shardctl finish ends that), or nobody has room.\n",
+            plan->n_undrained);
     }
 }
 

@@ -332,7 +332,7 @@ for (const n of [1, 2, 4])
       const rest = ok((await client.get(friends, { token, cursor: first.next_cursor })).json);
       assert.deepEqual(
         [rest.user_list.map(({ id }) => id), rest.next_cursor],
-        [[ids[0], ...ids.slice(1).toReversed()], 0],
+        [[ids[0], ...ids.slice(1).reverse()], 0],
       );
 
       assert.equal(

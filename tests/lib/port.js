@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Ports for servers that tests start. */
 
+import { createSocket } from "node:dgram";
 import net from "node:net";
 
 /* Above those that the kernel gives to connections (ip_local_port_range, 32768 to 60999), so that no
@@ -12,25 +13,31 @@ const N = 4500;
 /* Where to begin, so that suites rarely collide. */
 let at = (process.pid * 97) % N;
 
-/* Listen on WHERE; resolves to the listener, or to null if it is taken. */
-const listen = (where) =>
+/* Listen on PORT; resolves to the listener, or to null if it is taken. */
+const listen = (port) =>
   new Promise((done) => {
     const listener = net.createServer();
     listener.once("error", () => done(null));
-    listener.listen(where, () => done(listener));
+    listener.listen({ port, host: "127.0.0.1" }, () => done(listener));
   });
 
-/* Reserve PORT until this process ends, by an abstract socket name that only one process at a time can
- * have. */
+/* Reserve PORT until this process ends, by the UDP port of the same number, which no server uses and only one
+ * process at a time can have. (An abstract socket name would do as well, but Node.js 18 gives all of them the
+ * same name.) */
+const reserve = (port) =>
+  new Promise((done) => {
+    const socket = createSocket("udp4").unref();
+    socket.once("error", () => socket.close(() => done(false)));
+    socket.bind({ port, address: "127.0.0.1", exclusive: true }, () => done(true));
+  });
+
 async function take(port) {
-  const mine = await listen({ path: `\0doushard-test-port-${port}` });
-  mine?.unref();
-  const probe = mine && (await listen({ port, host: "127.0.0.1" }));
+  const probe = (await reserve(port)) && (await listen(port));
   await new Promise((done) => {
     if (probe) probe.close(done);
     else done();
   });
-  return probe !== null;
+  return Boolean(probe);
 }
 
 /** A TCP port of 127.0.0.1 that nobody listens on, and that no other call of any process answers meanwhile. */

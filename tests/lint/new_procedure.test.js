@@ -19,6 +19,8 @@ after(() => rmSync(dir, { recursive: true, force: true }));
 cpSync(path.join(root, "scripts"), path.join(dir, "scripts"), { recursive: true });
 cpSync(procedures, path.join(dir, "procedures"), { recursive: true });
 mkdirSync(path.join(dir, "tests", "sql"), { recursive: true });
+/* By it every Node.js knows that tests are modules. */
+cpSync(path.join(root, "tests", "package.json"), path.join(dir, "tests", "package.json"));
 
 const run = (...args) => spawnSync(path.join(dir, "scripts", "new-procedure"), args, { encoding: "utf8" });
 const files = () =>

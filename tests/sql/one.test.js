@@ -300,7 +300,7 @@ test("anything but many likes of one video here, in slots that do not move, is l
     JSON.stringify(third),
     JSON.stringify([good[0], good[0]]),
     JSON.stringify(good, null, 1),
-    JSON.stringify(good.toReversed()),
+    JSON.stringify([...good].reverse()),
     JSON.stringify(good.map(({ target_slot, target_epoch, ...op }) => op)),
     JSON.stringify(good.map((op) => ({ ...op, target_epoch: 2 }))),
     ...[
