@@ -63,19 +63,21 @@ static bool is_map_known(struct slotmap *map)
     return slot == SHARED_SLOTS;
 }
 
-bool beats_settle(const struct beats *beats, struct shard *shard, struct errmsg *err)
+bool beats_settle(struct beats *beats, struct shard *shard, struct errmsg *err)
 {
     struct slotmap *map = shard->router->map;
 
-    if (beats->own > 0 || beats->is_refused || atomic_load(&shard->beat) == 0) {
+    if (beats->own > 0 || beats->is_refused) {
         return true;
     }
     if (!is_map_known(map)) {
-        return errmsg_set(err, "it has never counted, and others remember that it had: "
+        return atomic_load(&shard->beat) == 0 ||
+               errmsg_set(err, "it has never counted, and others remember that it had: "
                                "whether it is new is known when all slots are");
     }
     if (slotmap_count(map, shard->index) == 0) {
         atomic_store(&shard->beat, 0);
+        beats->is_new = true;
     }
     return true;
 }
@@ -146,7 +148,7 @@ void beats_compare(struct beats *beats, const struct shard *shard,
     buf_init(&beats->json, BEATS_BYTES);
     for (size_t i = 0; i < atomic_load(&router->n_shards); i++) {
         const struct shard *other = shard_at(router, i);
-        uint64_t beat = atomic_load(&other->beat);
+        uint64_t beat = other == shard && beats->is_new ? 0 : atomic_load(&other->beat);
         if (beat > (other == shard ? beats->own : remembered(rows, other->name))) {
             buf_addf(&beats->json, "%s{\"name\":\"%s\",\"beat\":%" PRIu64 "}",
                      beats->n++ == 0 ? "[" : ",", other->name, beat);

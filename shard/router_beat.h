@@ -24,6 +24,7 @@
 struct beats {
     uint64_t own;
     bool is_refused;
+    bool is_new;     /* what is remembered of it is of another one, which was removed */
     struct buf json; /* the argument of shard_learn(), the last bracket open */
     unsigned n;      /* entries in it */
 };
@@ -41,16 +42,17 @@ bool beats_read(struct beats *beats, struct shard *shard,
                 const struct dbresult *rows) MUST_CHECK;
 
 /* Forget what is remembered of SHARD if that is of a former shard of the same name that
- * was removed: it has never counted itself, and no shard says that it has a slot. False,
- * with ERR: the owners of the slots are not known yet. */
-bool beats_settle(const struct beats *beats, struct shard *shard,
+ * was removed: it has never counted itself, and no shard says that it has a slot. Others
+ * may recall it at once, until it has counted: BEATS notes it, too. False, with ERR: the
+ * owners of the slots are not known yet. */
+bool beats_settle(struct beats *beats, struct shard *shard,
                   struct errmsg *err) MUST_CHECK;
 
 /* Wait until all shards were asked once, or could not be reached: before that it is
  * unknown what they remember of SHARD. Not longer than a connect may take. */
 void beats_await(struct shard *shard);
 
-/* Find what to tell SHARD. */
+/* Find what to tell SHARD: of itself nothing if it is new. */
 void beats_compare(struct beats *beats, const struct shard *shard,
                    const struct dbresult *rows);
 

@@ -339,7 +339,7 @@ static bool hear(struct look *look, struct arena *arena)
         beats.is_refused = teach_beats(look, &beats, arena) || beats.is_refused;
     }
     buf_clear(&beats.json);
-    return beat_admit(shard, beats.own, beats.is_refused, &look->err);
+    return beats.is_new || beat_admit(shard, beats.own, beats.is_refused, &look->err);
 }
 
 /* Raise the shard's counter. The number that it answers is on its disk. */

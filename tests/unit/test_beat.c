@@ -131,9 +131,10 @@ static void test_unreadable_answer(void **state)
 /* Shard a was removed and is back under its name, empty. */
 static void test_a_new_shard_under_an_old_name(void **state)
 {
-    const struct beats never = {.own = 0};
-    const struct beats counted = {.own = 5};
-    const struct beats refused = {.is_refused = true};
+    struct beats never = {.own = 0};
+    struct beats counted = {.own = 5};
+    struct beats refused = {.is_refused = true};
+    const struct dbresult nothing = answer_of(NULL, 0);
     const struct slot_place there = {.epoch = 2, .server = 0, .is_claimed = true};
     struct errmsg err = {.text = ""};
 
@@ -151,13 +152,20 @@ static void test_a_new_shard_under_an_old_name(void **state)
     assert_true(beats_settle(&counted, &shards[0], &err));
     assert_true(beats_settle(&refused, &shards[0], &err));
     assert_false(beat_admit(&shards[0], 0, false, &err));
+    assert_false(counted.is_new || refused.is_new);
     assert_true(beats_settle(&never, &shards[0], &err));
     assert_true(beat_admit(&shards[0], 0, false, &err));
 
-    beat_remember(&shards[0], 20);
+    beat_remember(&shards[0], 20); /* another shard has answered that just now */
+    assert_true(never.is_new);
+    beats_compare(&never, &shards[0], &nothing);
+    assert_int_equal(never.n, 0);
+    buf_clear(&never.json);
+
+    never = (struct beats){.own = 0};
     (void)slotmap_adopt(router.map, 7, there); /* one that has slots has lost its data */
     assert_true(beats_settle(&never, &shards[0], &err));
-    assert_false(beat_admit(&shards[0], 0, false, &err));
+    assert_false(never.is_new || beat_admit(&shards[0], 0, false, &err));
     slotmap_free(&router.map);
 }
 
