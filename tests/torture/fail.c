@@ -177,6 +177,13 @@ __attribute__((always_inline)) static inline bool is_short(const char *name,
     return !is_heedless(name, caller) && fails(MEMORY, name, -1);
 }
 
+/* The dynamic linker forgets some memory when it cannot open a library. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:/ld-linux";
+}
+
 /* The sanitizer's, if there is one; its dlsym() would call us for memory. */
 extern void *__interceptor_malloc(size_t size) __attribute__((weak));
 extern void *__interceptor_calloc(size_t count, size_t size) __attribute__((weak));
