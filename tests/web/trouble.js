@@ -115,7 +115,7 @@ export function trouble(people, { api, server, layout }) {
       .setInputFiles({ name: "a.mp4", mimeType: "video/mp4", buffer: masked(Buffer.alloc(900)) });
     await post.click();
     await page.getByText("It needs a title.").waitFor();
-    assert.equal(await page.evaluate(() => document.activeElement.name), "title");
+    await page.locator("input[name=title]:focus").waitFor();
     assert.equal(await page.getByRole("dialog").count(), 0, "nothing was sent yet");
   });
 
@@ -222,7 +222,7 @@ export function trouble(people, { api, server, layout }) {
     await openSettings(page, layout);
     await page.getByRole("button", { name: "Change password" }).click();
     const dialog = page.getByRole("dialog", { name: "Change password" });
-    assert.equal(await page.evaluate(() => document.activeElement.name), "old");
+    await dialog.locator("input[name=old]:focus").waitFor();
     const change = async (before) => {
       await dialog.getByLabel("Current password").fill(before);
       await dialog.getByLabel("New password").fill("another-one");
