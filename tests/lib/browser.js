@@ -127,6 +127,18 @@ export async function fillIn(page, name, password) {
   await dialog.getByLabel("Password", { exact: true }).press("Enter");
 }
 
+/** Logs the user in, on a view that asks for an account. */
+export async function logIn(page, { name, password }) {
+  await page.getByRole("main").getByRole("button", { name: "Log in" }).click();
+  await fillIn(page, name, password);
+}
+
+/** Logs the user in on the page Me, and waits until it is theirs. */
+export async function logInAsMe(page, user) {
+  await logIn(page, user);
+  await page.getByRole("heading", { name: user.name }).waitFor();
+}
+
 /** The visible slide and its video. */
 export const shown = (page) => page.locator("article.slide:not([inert])");
 

@@ -5,14 +5,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fillIn, nav, nextClip, plays, shown } from "../lib/browser.js";
+import { fillIn, logIn, logInAsMe, nav, nextClip, plays, shown } from "../lib/browser.js";
 import { masked, uniqueClip } from "../lib/media.js";
 import { until } from "../lib/wait.js";
-
-async function logIn(page, { name, password }) {
-  await page.getByRole("main").getByRole("button", { name: "Log in" }).click();
-  await fillIn(page, name, password);
-}
 
 const keyOf = (request) => request.headers()["idempotency-key"];
 
@@ -156,8 +151,7 @@ export function again(people, { api, layout }) {
   test("an upload that met the end of its session can be posted again", async () => {
     const user = await api.register();
     const page = await people.somebody({ path: "/#/me" });
-    await logIn(page, user);
-    await page.getByRole("heading", { name: user.name }).waitFor();
+    await logInAsMe(page, user);
     await nav(page, "Post");
     await page
       .locator("input[type=file]")
@@ -192,8 +186,7 @@ export function again(people, { api, layout }) {
     const user = await api.register();
     await api.publish(user.token, uniqueClip(), "One to come back from");
     const page = await people.somebody({ quiet: true, path: "/#/me", reducedMotion: "reduce" });
-    await logIn(page, user);
-    await page.getByRole("heading", { name: user.name }).waitFor();
+    await logInAsMe(page, user);
     await nav(page, "Feed");
     await plays(page);
     const id = await shown(page).getAttribute("data-id");
@@ -229,8 +222,7 @@ export function again(people, { api, layout }) {
   test("so is a clip", async () => {
     const user = await api.register();
     const page = await people.somebody({ quiet: true, path: "/#/me" });
-    await logIn(page, user);
-    await page.getByRole("heading", { name: user.name }).waitFor();
+    await logInAsMe(page, user);
     await nav(page, "Post");
     const keys = [];
     page.on("request", (request) => {
@@ -261,8 +253,7 @@ export function again(people, { api, layout }) {
   test("a like that fails, of a clip that was liked, leaves it liked", async () => {
     const user = await api.register();
     const page = await people.somebody({ quiet: true, path: "/#/me" });
-    await logIn(page, user);
-    await page.getByRole("heading", { name: user.name }).waitFor();
+    await logInAsMe(page, user);
     await nav(page, "Feed");
     await plays(page);
     await page.keyboard.press("l");

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { uniqueName } from "../lib/api.js";
-import { fillIn, leaveChat, nav, openSettings, plays, shown, signUp } from "../lib/browser.js";
+import { fillIn, leaveChat, logIn, logInAsMe, nav, openSettings, plays, shown, signUp } from "../lib/browser.js";
 import { masked } from "../lib/media.js";
 
 /* Larger than the integers of JavaScript's numbers: 2^53 + 1 would become 2^53. */
@@ -42,8 +42,7 @@ export function trouble(people, { api, server, layout }) {
         headers: { "x-request-id": "72bb155f5f926849" },
       }),
     );
-    await page.getByRole("main").getByRole("button", { name: "Log in" }).click();
-    await fillIn(page, "anybody", "a-password");
+    await logIn(page, { name: "anybody", password: "a-password" });
     const alert = page.getByRole("alert");
     await alert.getByText("Something went wrong in the service.").waitFor();
     const number = alert.getByText("Request 72bb155f5f926849");
@@ -89,9 +88,7 @@ export function trouble(people, { api, server, layout }) {
     await plays(page);
     await nav(page, "Me");
     const peer = await api.register();
-    await page.getByRole("main").getByRole("button", { name: "Log in" }).click();
-    await fillIn(page, peer.name, peer.password);
-    await page.getByRole("heading", { name: peer.name }).waitFor();
+    await logInAsMe(page, peer);
     await page.clock.install();
     await page.route("**/douyin/user/**", (route) => route.abort());
     await page.evaluate((user) => {
@@ -156,8 +153,7 @@ export function trouble(people, { api, server, layout }) {
     const { name, password, token } = await api.register();
     await api.post("/douyin/user/profile/", { token, signature: "Likes bears." });
     const page = await people.somebody({ path: "/#/me" });
-    await page.getByRole("main").getByRole("button", { name: "Log in" }).click();
-    await fillIn(page, name, password);
+    await logIn(page, { name, password });
     await page.getByText("Likes bears.").waitFor();
     await page.getByRole("button", { name: "Edit profile" }).click();
     await page.getByLabel("Bio").fill(" ");
@@ -216,9 +212,7 @@ export function trouble(people, { api, server, layout }) {
   test("a new password replaces the old one, and the page stays logged in", async () => {
     const { name, password } = await api.register();
     const page = await people.somebody({ path: "/#/me" });
-    await page.getByRole("main").getByRole("button", { name: "Log in" }).click();
-    await fillIn(page, name, password);
-    await page.getByRole("heading", { name }).waitFor();
+    await logInAsMe(page, { name, password });
     await openSettings(page, layout);
     await page.getByRole("button", { name: "Change password" }).click();
     const dialog = page.getByRole("dialog", { name: "Change password" });
@@ -265,9 +259,7 @@ export function trouble(people, { api, server, layout }) {
     const page = await people.somebody({ quiet: true });
     await plays(page);
     await nav(page, "Me");
-    await page.getByRole("main").getByRole("button", { name: "Log in" }).click();
-    await fillIn(page, user.name, user.password);
-    await page.getByRole("heading", { name: user.name }).waitFor();
+    await logInAsMe(page, user);
     const openChat = () =>
       page.evaluate((id) => {
         location.hash = `#/chat/${id}`;
